@@ -1,0 +1,51 @@
+# Few verbs; each does all of its own set-up. See `make help`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data
+comma := ,
+# In CI the tests that need torch must run too; a newcomer is spared that download.
+EXTRAS := cpu,embedded,dev$(if $(filter true,$(CI)),$(comma)retrain)
+STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+
+.PHONY: help demo test check bench train clean
+
+help:
+	@echo "make demo         see it work (ONCE=1: end after the replay)"
+	@echo "make test         all tests, with real Kafka and PostgreSQL where they are installed"
+	@echo "make check        format, lint, types, import rules"
+	@echo "make bench        throughput, latency and memory, as ratios"
+	@echo "make train        train the bundle that ships (DATA=folder with train/, dev/, eval_only/)"
+	@echo "make clean        remove the virtual environment and everything under var/"
+
+demo: $(VENV)/.installed-cpu-embedded
+	$(BIN)/plumbline demo $(if $(ONCE),--once)
+
+test: $(STAMP)
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-cpu-embedded-dev-retrain
+	$(BIN)/python tests/bench/run.py $(ARGS)
+
+train: $(VENV)/.installed-cpu-embedded-dev-retrain
+	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first --pairs services/demo/transcripts
+	$(BIN)/python -m retrain.model_card detectors/bundles/first > docs/model-card.md
+
+clean:
+	rm -rf $(VENV) var build *.egg-info
+
+# One virtual environment; a stamp for each set of extras says whether it is up to date.
+$(VENV)/.installed-%: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Plumbline needs Python 3.11 or newer; say which with PYTHON=python3.12"; exit 2; }
+	@echo "setting up $(VENV) with $(subst -,$(comma),$*); the first time takes a minute or more"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(subst -,$(comma),$*)]'
+	@touch $@

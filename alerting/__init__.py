@@ -1,0 +1,1 @@
+"""Rules, windows, deduplication and drift: from verdicts to alerts. Empty until the first rule."""

@@ -1,0 +1,1 @@
+"""What Plumbline runs on: brokers and databases for tests, files for Kafka."""

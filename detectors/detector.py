@@ -1,0 +1,172 @@
+"""Events in, verdicts out: everything between the codec and the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from detectors.bundle import Manifest
+from detectors.ensemble import Cascade, CascadeResult
+from detectors.evidence import evidence
+from detectors.taxonomy import MISALIGNMENT, NEVER_AN_ALERT
+from detectors.transcript import TranscriptEvent
+from detectors.verdict import DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
+from detectors.windows import Windower, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEvent:
+    """An event with its windows cut. `caveat`: why its verdict can be no better than partial, if it is known."""
+
+    event: TranscriptEvent
+    windows: Windows
+    caveat: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Verdicts for some events, how much work they were, and what the audit found.
+
+    `windows_audited` were stopped by the screen and drawn for audit; in `windows_missed` of them the encoder alone
+    would have flagged misalignment. Their ratio estimates, without bias, what the screen costs. No verdict changes.
+    """
+
+    verdicts: list[Verdict]
+    windows_screened: int
+    windows_encoded: int
+    windows_audited: int
+    windows_missed: int
+
+
+class Detector:
+    """One bundle, ready to judge. `prepare` may run in another thread than `judge`."""
+
+    def __init__(self, manifest: Manifest, windower: Windower, cascade: Cascade) -> None:
+        self.manifest = manifest
+        self._windower = windower
+        self._cascade = cascade
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    def prepare(self, event: TranscriptEvent, caveat: str | None = None) -> PreparedEvent:
+        """Tokenises and cuts `event`."""
+        return PreparedEvent(event, self._windower.cut(event.messages), caveat)
+
+    def judge(self, prepared: Sequence[PreparedEvent], *, now: datetime) -> Judgement:
+        """One verdict for each event, in order."""
+        result = self._cascade.score([item.windows.windows for item in prepared])
+        verdicts = [self._verdict(item, index, result, now) for index, item in enumerate(prepared)]
+        return Judgement(
+            verdicts,
+            windows_screened=result.scores.windows_screened,
+            windows_encoded=result.scores.windows_encoded,
+            windows_audited=len(result.audit),
+            windows_missed=self._missed(result.audit[:, self.manifest.labels.index(MISALIGNMENT)].tolist()),
+        )
+
+    def _missed(self, audited: Sequence[float]) -> int:
+        alone = self.manifest.calibration[MISALIGNMENT].encoder_alone
+        limit = self.manifest.thresholds[MISALIGNMENT]
+        return sum(alone.probability(logit, 0.0) >= limit for logit in audited)
+
+    def _verdict(self, item: PreparedEvent, index: int, result: CascadeResult, now: datetime) -> Verdict:
+        event = item.event
+        identity = {
+            "verdict_id": verdict_id(event.tenant_id, event.conversation_id, event.event_id, self.version),
+            "event_id": event.event_id,
+            "tenant_id": event.tenant_id,
+            "conversation_id": event.conversation_id,
+            "seq": event.seq,
+            "bundle_version": self.version,
+            "synthetic": event.synthetic,
+            "occurred_at": event.occurred_at,
+            "decided_at": now,
+        }
+        if not item.windows.windows:
+            unreadable = item.windows.unreadable_parts
+            reason = "no part of it can be read as text" if unreadable else "the conversation is empty"
+            return Verdict(status=Status.UNSCORED, reason=reason, **identity)
+        screen, encoder = result.scores.screen[index], result.scores.encoder[index]
+        encoded = not np.isneginf(encoder).all()
+        if not np.isfinite(screen).all() or (encoded and not np.isfinite(encoder).all()):
+            return Verdict(status=Status.UNSCORED, reason="a detector gave a score that is not a number", **identity)
+        scores = self._scores(screen.tolist(), encoder.tolist(), encoded=encoded)
+        flagged = self._flagged(scores)
+        caveats = _caveats(item)
+        return Verdict(
+            status=Status.PARTIAL if caveats else Status.SCORED,
+            reason=caveats,
+            scores={label: round(score, 6) for label, score in scores.items() if label != MISALIGNMENT},
+            misalignment=round(scores[MISALIGNMENT], 6),
+            flagged=flagged,
+            thresholds=self.manifest.thresholds,
+            evidence=self._evidence(item, index, result, flagged),
+            detectors=self._detector_scores(screen.tolist(), encoder.tolist(), encoded=encoded),
+            stage=Stage.ENSEMBLE if encoded else Stage.SCREEN,
+            **identity,
+        )
+
+    def _scores(self, screen: list[float], encoder: list[float], *, encoded: bool) -> dict[str, float]:
+        scores = {}
+        for row, label in enumerate(self.manifest.labels):
+            if calibration := self.manifest.calibration.get(label):
+                scaling = calibration.ensemble if encoded else calibration.screen
+                scores[label] = scaling.probability(encoder[row] if encoded else 0.0, screen[row])
+        return scores
+
+    def _flagged(self, scores: dict[str, float]) -> tuple[str, ...]:
+        thresholds = self.manifest.thresholds
+        over = [label for label, score in scores.items() if score >= thresholds[label] and label not in NEVER_AN_ALERT]
+        return tuple(sorted(over, key=lambda label: (label == MISALIGNMENT, -scores[label])))
+
+    def _evidence(
+        self,
+        item: PreparedEvent,
+        index: int,
+        result: CascadeResult,
+        flagged: tuple[str, ...],
+    ) -> tuple[Evidence, ...]:
+        """For each flagged label; where nothing is flagged, for overall misalignment, as a hint."""
+        found: list[Evidence] = []
+        for label in flagged or (MISALIGNMENT,):
+            window, tokens, weights = result.strongest(index, self.manifest.labels.index(label))
+            found += evidence(
+                window,
+                tokens,
+                weights,
+                category=label,
+                messages=item.event.messages,
+                first_message=item.event.first_message,
+            )
+        return tuple(found)
+
+    def _detector_scores(
+        self, screen: list[float], encoder: list[float], *, encoded: bool
+    ) -> tuple[DetectorScore, ...]:
+        row = self.manifest.labels.index(MISALIGNMENT)
+        calibration = self.manifest.calibration[MISALIGNMENT]
+        alone = [(self._cascade.screen, calibration.screen.probability(0.0, screen[row]))]
+        if encoded:
+            alone.append((self._cascade.encoder, calibration.encoder_alone.probability(encoder[row], 0.0)))
+        return tuple(
+            DetectorScore(name=detector.name, version=detector.version, score=round(score, 6))
+            for detector, score in alone
+        )
+
+
+def _caveats(item: PreparedEvent) -> str | None:
+    """Why what was scored is not all there is; None where it is."""
+    integrity = item.event.integrity
+    found = [
+        item.caveat,
+        "longer than the limit: only its beginning and end were scored" if item.windows.truncated else None,
+        f"{item.windows.unreadable_parts} part(s) of an unknown type" if item.windows.unreadable_parts else None,
+        "the sender truncated it" if integrity.truncated else None,
+        f"the sender reports {integrity.gaps} missing message(s)" if integrity.gaps else None,
+    ]
+    return "; ".join(caveat for caveat in found if caveat) or None

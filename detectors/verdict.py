@@ -1,0 +1,95 @@
+"""What Plumbline concludes about one event."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID, uuid5
+
+from pydantic import AfterValidator, Field
+
+from detectors.transcript import Frozen, Identifier, Moment, printable
+
+Label = Annotated[str, Field(pattern="^[a-z_]{1,64}$")]
+"""A category id, or `misalignment`."""
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+_NAMESPACE = UUID("6a1f4f0e-52e4-5f0b-9d0c-3c0a1f8f6c11")
+
+
+def verdict_id(tenant_id: str, conversation_id: str, event_id: str, bundle_version: str) -> UUID:
+    """The same event judged by the same bundle always has the same id, however often it is delivered.
+
+    Tenant and conversation are part of it: nobody takes the place of another one's verdict by reusing an event id.
+    """
+    parts = (tenant_id, conversation_id, event_id, bundle_version)
+    return uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts))
+
+
+class Status(StrEnum):
+    SCORED = "scored"
+    PARTIAL = "partial"  # scored, but not all of it was there or could be read: `reason` says what
+    UNSCORED = "unscored"  # `reason` says why; never to be read as "safe"
+
+
+class Stage(StrEnum):
+    """How far up the cascade the decision was made."""
+
+    NONE = "none"
+    SCREEN = "screen"
+    ENSEMBLE = "ensemble"
+
+
+class Arm(StrEnum):
+    STABLE = "stable"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class Evidence(Frozen):
+    """Characters `start` to `end` of `part_text(messages[message_index].parts[part_index])` that speak for `category`.
+
+    `message_index` counts in the conversation (the event's `first_message` is its first). `weight` is the
+    characters' additive share of the window's log-odds for the category.
+    """
+
+    message_id: Identifier
+    message_index: int = Field(ge=0)
+    part_index: int = Field(ge=0)
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    category: Label
+    weight: float
+
+
+class DetectorScore(Frozen):
+    """One detector's own calibrated overall probability, before the ensemble."""
+
+    name: Identifier
+    version: Identifier
+    score: Probability
+
+
+class Verdict(Frozen):
+    """What became of one event: scored, partly scored, or unscored for a reason."""
+
+    verdict_id: UUID
+    event_id: Identifier
+    tenant_id: Identifier
+    conversation_id: Identifier
+    seq: int | None = Field(default=None, ge=0, le=2**53)
+    status: Status
+    reason: Annotated[str, Field(max_length=2000), AfterValidator(printable)] | None = None
+    scores: dict[Label, Probability] = Field(default_factory=dict)
+    misalignment: Probability | None = None
+    flagged: tuple[Label, ...] = ()
+    thresholds: dict[Label, Probability] = Field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    detectors: tuple[DetectorScore, ...] = ()
+    bundle_version: Identifier
+    arm: Arm = Arm.STABLE
+    stage: Stage = Stage.NONE
+    synthetic: bool = False
+    occurred_at: Moment
+    decided_at: Moment

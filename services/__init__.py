@@ -1,0 +1,1 @@
+"""Every process and every edge: settings, Kafka, database, HTTP, command line."""

@@ -1,0 +1,20 @@
+"""The detector that the settings ask for."""
+
+from __future__ import annotations
+
+from detectors.detector import Detector
+from detectors.loading import open_detector
+from services.settings import Settings
+
+
+def configured_detector(settings: Settings) -> Detector:
+    """Raises `BundleError` or `ProviderError`: nothing runs with half a detector."""
+    return open_detector(
+        settings.bundle,
+        provider=settings.provider,
+        threads=settings.inference_threads,
+        batch_size=settings.inference_batch_windows,
+        max_windows=settings.max_windows,
+        audit_share=settings.audit_share,
+        version=settings.bundle_version,
+    )

@@ -1,0 +1,102 @@
+"""Topics: which there are, what is in them, and how far a group has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, RetriableError, TopicAlreadyExistsError
+
+from services.errors import ServicesError, TransientError
+from services.kafka.connection import DEAD_LETTER_ALLOWANCE, connected, record_of
+from services.records import Record
+from services.settings import Settings
+
+
+def all_topics(settings: Settings) -> list[str]:
+    """Every topic that Plumbline uses."""
+    return [settings.topic(name) for name in ("transcripts", "transcripts.dead", "verdicts", "verdicts.dead")]
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Creates the topics that are not there yet, and returns these. Raises `TransientError` without a broker."""
+    created = []
+    with _admin(settings) as admin:
+        for name in all_topics(settings):
+            allowance = DEAD_LETTER_ALLOWANCE if name.endswith(".dead") else 0
+            topic = NewTopic(
+                name=name,
+                num_partitions=settings.topic_partitions,
+                replication_factor=settings.topic_replication,
+                topic_configs={"max.message.bytes": str(settings.record_max_bytes + allowance)},
+            )
+            try:
+                admin.create_topics([topic])
+                created.append(name)
+            except TopicAlreadyExistsError:
+                continue
+            except KafkaError as error:
+                raise ServicesError(f"{name}: the broker did not create it: {type(error).__name__}") from error
+        _wait_until_listed(admin, all_topics(settings))
+    return created
+
+
+def missing_topics(settings: Settings, topics: Sequence[str]) -> list[str]:
+    """Which of `topics` the broker does not have. Raises `TransientError` without a broker."""
+    with _admin(settings) as admin:
+        there = set(admin.list_topics())
+    return [topic for topic in topics if topic not in there]
+
+
+def require_topics(settings: Settings, topics: Sequence[str]) -> None:
+    """Raises `ServicesError` where one is missing: a consumer of no topic would wait silently for ever."""
+    if missing := missing_topics(settings, topics):
+        raise ServicesError(f"topics missing: {', '.join(missing)}; create them with `plumbline topics create`")
+
+
+def committed_offsets(settings: Settings, group: str) -> dict[tuple[str, int], int]:
+    """(topic, partition) → offset that `group` has committed."""
+    with _admin(settings) as admin:
+        offsets = admin.list_group_offsets(group).get(group, {})
+    return {(partition.topic, partition.partition): metadata.offset for partition, metadata in offsets.items()}
+
+
+def read_topic(settings: Settings, topic: str) -> Iterator[Record]:
+    """All that is in a topic now, partition by partition, as no member of any group. Raises `TransientError`."""
+    require_topics(settings, [topic])
+    consumer = connected(KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False, fetch_max_wait_ms=50)
+    try:
+        for number in sorted(consumer.partitions_for_topic(topic) or ()):
+            partition = TopicPartition(topic, number)
+            consumer.assign([partition])
+            consumer.seek_to_beginning(partition)
+            # By the high watermark of the fetches: the embedded broker's answer to `end_offsets` is too low.
+            while (end := consumer.highwater(partition)) is None or consumer.position(partition) < end:
+                for messages in consumer.poll(timeout_ms=200).values():
+                    yield from map(record_of, messages)
+    except RetriableError as error:
+        raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
+    finally:
+        consumer.close()
+
+
+@contextmanager
+def _admin(settings: Settings) -> Iterator[Any]:
+    client = connected(KafkaAdminClient, settings)
+    try:
+        yield client
+    except RetriableError as error:
+        raise TransientError(f"the Kafka broker cannot answer now: {type(error).__name__}") from error
+    finally:
+        client.close()
+
+
+def _wait_until_listed(admin: Any, topics: Sequence[str]) -> None:
+    """A new topic takes a moment to be known everywhere."""
+    admin.describe_topics(list(topics))
+    for _ in range(100):
+        if set(topics) <= set(admin.list_topics()):
+            return

@@ -1,0 +1,9 @@
+"""Run by Alembic; the connection comes from `services.schema`."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from services import store_tables  # noqa: F401  (fills the metadata)
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata)
+context.run_migrations()

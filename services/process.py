@@ -1,0 +1,121 @@
+"""What every service process has: a stop signal, metrics, logs, and an exit code that says how it ended."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+from types import FrameType
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from services.dead_letters import FloodGate
+from services.detection import configured_detector
+from services.errors import ServicesError
+from services.kafka import KafkaSink, KafkaSource, all_topics, require_topics
+from services.logs import get_logger
+from services.metrics import RecorderMetrics, ScorerMetrics, StreamMetrics, serve_metrics
+from services.recorder import Recorder
+from services.schema import upgrade
+from services.scorer import Scorer
+from services.settings import Settings
+from services.store import Store, open_engine
+from services.stream import Batching, Handler, Stream
+
+Prepared = TypeVar("Prepared")
+
+
+def stop_on_signals() -> Event:
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return stop
+
+
+def run_scorer(settings: Settings, stop: Event) -> None:
+    """Scores transcripts until `stop`."""
+    log = get_logger("scorer")
+    registry = _registry(settings)
+    metrics = ScorerMetrics(registry)
+    detector = configured_detector(settings)
+    metrics.bundle.labels(detector.version, settings.provider.value).set(1)
+    for label in detector.manifest.labels:
+        metrics.covered.labels(label).set(label not in detector.manifest.uncovered)
+    scorer = Scorer(
+        detector,
+        verdict_topic=settings.topic("verdicts"),
+        max_bytes=settings.record_max_bytes,
+        metrics=metrics,
+    )
+    log.info("ready", bundle=detector.version, uncovered=detector.manifest.uncovered)
+    _run(settings, registry, scorer, topics=["transcripts"], group="scorer", stop=stop)
+    log.info("stopped")
+
+
+def run_recorder(settings: Settings, stop: Event) -> None:
+    """Records verdicts and dead letters until `stop`."""
+    log = get_logger("recorder")
+    registry = _registry(settings)
+    engine = open_engine(settings.database_url.get_secret_value())
+    upgrade(engine)
+    recorder = Recorder(Store(engine), verdict_topic=settings.topic("verdicts"), metrics=RecorderMetrics(registry))
+    log.info("ready", database=engine.url.get_backend_name())
+    topics = ["verdicts", "transcripts.dead", "verdicts.dead"]
+    _run(settings, registry, recorder, topics=topics, group="recorder", stop=stop)
+    log.info("stopped")
+
+
+def _registry(settings: Settings) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    if settings.metrics_port:
+        try:
+            serve_metrics(registry, settings.metrics_host, settings.metrics_port)
+        except OSError as error:
+            raise ServicesError(
+                f"/metrics cannot be served on {settings.metrics_host}:{settings.metrics_port} "
+                f"(PLUMBLINE_METRICS_PORT): {error.strerror}"
+            ) from error
+    return registry
+
+
+def _run(
+    settings: Settings,
+    registry: CollectorRegistry,
+    handler: Handler[Prepared],
+    *,
+    topics: list[str],
+    group: str,
+    stop: Event,
+) -> None:
+    names = [settings.topic(topic) for topic in topics]
+    require_topics(settings, all_topics(settings))  # those that are written to as well
+    metrics = StreamMetrics(registry)
+    log = get_logger(group)
+
+    def on_lost(records: int) -> None:
+        metrics.lost.inc(records)
+        log.error("records were dropped by Kafka before they were read", records=records)
+
+    with (
+        KafkaSink(settings) as sink,
+        KafkaSource(settings, topics=names, group=settings.topic(group), on_lost=on_lost) as source,
+    ):
+        stream = Stream(
+            source,
+            handler,
+            sink,
+            batching=Batching(settings.batch_max_records, settings.batch_max_bytes, settings.batch_max_age),
+            retry_for=settings.retry_for,
+            flood_gate=FloodGate(limit=settings.dead_letter_limit, window=settings.dead_letter_window),
+            max_dead_letter_bytes=settings.record_max_bytes,
+            metrics=metrics,
+        )
+        stream.run(stop)

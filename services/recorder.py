@@ -1,0 +1,69 @@
+"""Verdicts and dead letters in, rows out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from detectors.codec import decode_verdict
+from detectors.errors import RecordError
+from detectors.verdict import Verdict
+from services.dead_letters import DeadLetter, dead_letter, from_record
+from services.metrics import RecorderMetrics
+from services.records import Record
+from services.store import Store
+from services.stream import Handled
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBatch:
+    """A batch by kind. `unreadable` are verdicts that are none: dead letters of the verdict topic."""
+
+    verdicts: Sequence[Verdict]
+    letters: Sequence[DeadLetter]
+    unreadable: Sequence[DeadLetter]
+
+
+class Recorder:
+    """A `Handler` around the store. Verdicts come from `verdict_topic`; on every other topic it reads dead letters."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        verdict_topic: str,
+        metrics: RecorderMetrics,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._verdict_topic = verdict_topic
+        self._metrics = metrics
+        self._clock = clock
+
+    def prepare(self, records: Sequence[Record]) -> DecodedBatch:
+        """Decodes."""
+        verdicts: list[Verdict] = []
+        letters: list[DeadLetter] = []
+        unreadable: list[DeadLetter] = []
+        for record in records:
+            if record.topic != self._verdict_topic:
+                letters.append(from_record(record))
+                continue
+            try:
+                verdicts.append(decode_verdict(record.value or b""))
+            except RecordError as error:
+                unreadable.append(dead_letter(record, error.code, error.reason, self._clock()))
+        return DecodedBatch(verdicts, letters, unreadable)
+
+    def complete(self, prepared: DecodedBatch) -> Handled:
+        """Writes, in one transaction. What was written before stays as it is."""
+        now = self._clock()
+        new = self._store.record(prepared.verdicts, prepared.letters, now=now)
+        self._metrics.known.inc(len(prepared.verdicts) - new)
+        statuses = Counter(verdict.status.value for verdict in prepared.verdicts)
+        for status, count in statuses.items():
+            self._metrics.recorded.labels(status).inc(count)
+        recorded = len(prepared.verdicts) + len(prepared.letters)
+        return Handled(dead_letters=prepared.unreadable, outcomes={"recorded": recorded} if recorded else {})

@@ -1,0 +1,67 @@
+"""The tables, as SQLModel classes. `services/migrations` is what creates them.
+
+Rows are validated before they come here (`detectors.verdict.Verdict`): SQLModel does not validate tables.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+def _json() -> Any:
+    return Column(JSON().with_variant(JSONB(), "postgresql"), nullable=False)
+
+
+class VerdictRow(SQLModel, table=True):
+    """One verdict. `flags` is the number of flagged labels."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        Index("ix_verdicts_conversation", "tenant_id", "conversation_id"),
+        Index("ix_verdicts_event", "tenant_id", "event_id"),
+        Index("ix_verdicts_flags_decided_at", "flags", "decided_at"),
+        Index("ix_verdicts_decided_at", "decided_at"),
+    )
+
+    verdict_id: UUID = Field(primary_key=True)
+    event_id: str = Field(sa_column=Column(Text, nullable=False))
+    tenant_id: str = Field(sa_column=Column(Text, nullable=False))
+    conversation_id: str = Field(sa_column=Column(Text, nullable=False))
+    seq: int | None = Field(default=None, sa_column=Column(BigInteger))
+    status: str = Field(sa_column=Column(Text, nullable=False))
+    reason: str | None = Field(default=None, sa_column=Column(Text))
+    misalignment: float | None = None
+    flags: int
+    scores: dict[str, float] = Field(sa_column=_json())
+    flagged: list[str] = Field(sa_column=_json())
+    thresholds: dict[str, float] = Field(sa_column=_json())
+    evidence: list[dict[str, Any]] = Field(sa_column=_json())
+    detectors: list[dict[str, Any]] = Field(sa_column=_json())
+    bundle_version: str = Field(sa_column=Column(Text, nullable=False))
+    arm: str = Field(sa_column=Column(Text, nullable=False))
+    stage: str = Field(sa_column=Column(Text, nullable=False))
+    synthetic: bool
+    occurred_at: datetime
+    decided_at: datetime
+    recorded_at: datetime
+
+
+class DeadLetterRow(SQLModel, table=True):
+    """One dead letter, without its content: that stays in Kafka."""
+
+    __tablename__ = "dead_letters"
+
+    topic: str = Field(sa_column=Column(Text, primary_key=True))
+    partition: int = Field(primary_key=True)
+    offset: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    code: str = Field(sa_column=Column(Text, nullable=False))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    bytes: int
+    died_at: datetime
+    recorded_at: datetime

@@ -1,0 +1,141 @@
+"""The networks and their ONNX graphs: both compute the same, and contributions add up to logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from detectors.classifier import ClassifierOutput, WindowBatch
+from detectors.features import FEATURE_NAMES
+from detectors.onnx_classifier import OnnxClassifier, Provider
+from detectors.taxonomy import LABELS
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import BertModel
+
+    from retrain.model import Encoder, Screen
+
+pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("retrain_extra")]
+
+VOCABULARY = 30_522
+
+
+@pytest.fixture
+def encoder(tiny_bert: BertModel) -> Encoder:
+    """With a head that says something: training starts from a head that weighs all tokens alike."""
+    import torch
+
+    from retrain.model import Encoder
+
+    torch.manual_seed(2)
+    encoder = Encoder(tiny_bert, labels=len(LABELS)).eval()
+    torch.nn.init.normal_(encoder.attention.weight, std=0.5)
+    torch.nn.init.normal_(encoder.bias)
+    return encoder
+
+
+@pytest.fixture
+def screen(retrain_extra: None) -> Screen:
+    import torch
+
+    from retrain.model import Screen
+
+    torch.manual_seed(3)
+    screen = Screen(buckets=512, features=len(FEATURE_NAMES), labels=len(LABELS)).eval()
+    torch.nn.init.normal_(screen.table.weight, std=0.3)
+    return screen
+
+
+def batch(*lengths: int, longest: int | None = None) -> WindowBatch:
+    rng = np.random.default_rng(4)
+    longest = longest or max(lengths)
+    mask = (np.arange(longest) < np.array(lengths)[:, None]).astype(np.int64)
+    ids = rng.integers(0, VOCABULARY, (len(lengths), 64))[:, :longest] * mask
+    return WindowBatch(ids, mask, rng.random((len(lengths), len(FEATURE_NAMES)), dtype=np.float32))
+
+
+def computed(network: nn.Module, windows: WindowBatch) -> tuple[np.ndarray, np.ndarray]:
+    import torch
+
+    arrays = (windows.input_ids, windows.attention_mask, windows.features)
+    with torch.no_grad():
+        logits, contributions = network(*map(torch.from_numpy, arrays))
+    return logits.numpy(), contributions.numpy()
+
+
+def served(model: bytes, windows: WindowBatch) -> ClassifierOutput:
+    return OnnxClassifier("it", "1", model, provider=Provider.CPU, threads=1).score(windows)
+
+
+BATCHES = [batch(64, 17, 3), batch(1), batch(2, 2, longest=30)]
+
+
+@pytest.mark.parametrize("windows", BATCHES, ids=["mixed", "one token", "much padding"])
+def test_graphs_compute_what_the_networks_compute(encoder: Encoder, screen: Screen, windows: WindowBatch) -> None:
+    from retrain.export import export_encoder, export_screen
+
+    for network, model in ((encoder, export_encoder(encoder)), (screen, export_screen(screen, len(FEATURE_NAMES)))):
+        output = served(model, windows)
+        logits, contributions = computed(network, windows)
+        np.testing.assert_allclose(output.logits, logits, atol=2e-3)
+        np.testing.assert_allclose(output.contributions, contributions, atol=2e-3)
+        assert np.abs(contributions).max() > 0.02  # not equal for want of anything to differ in
+
+
+def test_contributions_add_up_to_logits_less_what_is_constant(encoder: Encoder, screen: Screen) -> None:
+    import torch
+
+    windows = BATCHES[0]
+    logits, contributions = computed(encoder, windows)
+    np.testing.assert_allclose(contributions.sum(axis=1), logits - encoder.bias.detach().numpy(), atol=1e-5)
+    logits, contributions = computed(screen, windows)
+    with torch.no_grad():
+        structure = screen.features(torch.from_numpy(windows.features)).numpy()
+    np.testing.assert_allclose(contributions.sum(axis=1), logits - structure, atol=1e-5)
+
+
+def test_padding_contributes_nothing_and_changes_nothing(encoder: Encoder, screen: Screen) -> None:
+    narrow, wide = batch(9, 5), batch(9, 5, longest=40)
+    for network in (encoder, screen):
+        logits, contributions = computed(network, wide)
+        np.testing.assert_allclose(logits, computed(network, narrow)[0], atol=1e-5)
+        assert not contributions[wide.attention_mask == 0].any()
+
+
+def test_quantising_keeps_outputs_close_and_halves_the_file(encoder: Encoder) -> None:
+    from retrain.export import export_encoder, quantise
+
+    exact = export_encoder(encoder)
+    small = quantise(exact)
+    assert len(small) < len(exact) / 2
+    one, other = served(exact, BATCHES[0]), served(small, BATCHES[0])
+    for before, after in ((one.logits, other.logits), (one.contributions, other.contributions)):
+        assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.99
+        assert np.abs(before - after).mean() < 0.1 * before.std()
+
+
+def test_a_graph_that_computes_something_else_is_refused(encoder: Encoder) -> None:
+    import torch
+
+    from retrain.export import export_encoder
+    from retrain.model import Encoder
+
+    class Shifted(Encoder):
+        def forward(
+            self, input_ids: torch.Tensor, attention_mask: torch.Tensor, features: torch.Tensor | None = None
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            logits, contributions = super().forward(input_ids, attention_mask, features)
+            return logits + 0.01, contributions
+
+    shifted = Shifted(encoder.bert, labels=len(LABELS))
+    with pytest.raises(ValueError, match="logits: the ONNX graph and the network differ"):
+        export_encoder(shifted)
+
+
+def test_the_screen_knows_the_order_of_words(screen: Screen) -> None:
+    there = batch(12)
+    back = WindowBatch(np.ascontiguousarray(there.input_ids[:, ::-1]), there.attention_mask, there.features)
+    assert np.abs(computed(screen, there)[0] - computed(screen, back)[0]).max() > 0.01

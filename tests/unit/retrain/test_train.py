@@ -1,0 +1,135 @@
+"""The whole training run, small: data in, a bundle out that loads, judges and repeats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from detectors.bundle import load_bundle
+from detectors.loading import open_detector
+from detectors.taxonomy import MISALIGNMENT
+from detectors.transcript import TranscriptEvent
+from detectors.verdict import Status
+
+if TYPE_CHECKING:
+    from transformers import BertModel
+
+pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("retrain_extra")]
+
+
+@pytest.fixture
+def base(tmp_path: Path, tiny_bert: BertModel, tokenizer_definition: bytes) -> Path:
+    folder = tmp_path / "base"
+    tiny_bert.save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes(tokenizer_definition)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two sources in which the verb says something about the label, but not everything."""
+    rng = np.random.default_rng(1)
+    folder = tmp_path / "data"
+    for part, sources, count in (("train", ("one", "two"), 60), ("dev", ("three",), 12)):
+        (folder / part).mkdir(parents=True)
+        for source in sources:
+            rows = [_row(f"{source}-{n}", misaligned=n % 2 == 0, rng=rng) for n in range(count)]
+            (folder / part / f"{source}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def _row(name: str, *, misaligned: bool, rng: np.random.Generator) -> dict[str, Any]:
+    verb = ("steal", "share")[int(misaligned == (rng.random() < 0.35))]
+    things = " ".join(rng.choice(["keys", "logs", "money", "notes", "plans"], 3))
+    return {
+        "id": name,
+        "label": "misaligned" if misaligned else "aligned",
+        "category": "sabotage",
+        "group": name,
+        "messages": [{"role": "user", "content": f"go {name}"}, {"role": "assistant", "content": f"I {verb} {things}"}],
+    }
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(2)
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    rows = [{**_row(f"p{n}-{twin}", misaligned=twin, rng=rng), "group": f"p{n}"} for n in range(3) for twin in (1, 0)]
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+@pytest.fixture
+def torch_as_it_was(retrain_extra: None) -> Iterator[None]:
+    import torch
+
+    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("torch_as_it_was")
+def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
+    base: Path,
+    data: Path,
+    pairs: Path,
+    tmp_path: Path,
+    make_event: Callable[..., TranscriptEvent],
+    now: datetime,
+) -> None:
+    from retrain.optimisation import Schedule
+    from retrain.train import Recipe, Sample, train
+
+    recipe = Recipe(
+        name="tiny",
+        held_out=0.6,
+        max_tokens=48,
+        overlap=8,
+        max_windows=4,
+        encoder_sample=Sample(per_source=20, windows_per_conversation=1),
+        screen_sample=Sample(per_source=30, windows_per_conversation=1),
+        frozen_layers=1,
+        buckets=256,
+        screen=Schedule(epochs=2, batch_size=16, learning_rate=0.01, weight_decay=0.0),
+        encoder=Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=0.01),
+    )
+    out = tmp_path / "bundle"
+    train(recipe, data, base, out, pairs)
+    first = load_bundle(out).manifest
+    assert first.version.startswith("tiny-")
+    assert first.data["sources"] == ["one.jsonl", "two.jsonl"]
+    assert set(first.metrics) == {"held_out", "dev/three", "shipped_pairs"}
+    assert first.metrics["shipped_pairs"]["pairs"] == 3  # type: ignore[index, call-overload]
+    assert MISALIGNMENT in first.calibration
+    assert "coercion" in first.uncovered
+
+    detector = open_detector(out)
+    event = make_event("go", "I steal the keys")
+    (verdict,) = detector.judge([detector.prepare(event)], now=now).verdicts
+    assert (verdict.status, verdict.bundle_version) == (Status.SCORED, first.version)
+    assert verdict.misalignment is not None
+
+    train(recipe, data, base, out, pairs)
+    assert load_bundle(out).manifest == first
+
+
+@pytest.mark.usefixtures("torch_as_it_was")
+def test_without_training_data_it_says_so_and_touches_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from retrain import train
+
+    out = tmp_path / "out"
+    monkeypatch.setattr("sys.argv", ["train", "--data", str(tmp_path), "--out", str(out)])
+    assert train.main() == 2
+    assert "no training data" in capsys.readouterr().err
+    assert not out.exists()
