@@ -64,9 +64,10 @@ class Batcher:
             return []
         order = np.argsort([-len(window) for window in windows], kind="stable")
         groups = [order[first : first + self._size] for first in range(0, len(order), self._size)]
-        return [(group, self._pad([windows[index] for index in group])) for group in groups]
+        return [(group, self.pad([windows[index] for index in group])) for group in groups]
 
-    def _pad(self, windows: Sequence[Window]) -> WindowBatch:
+    def pad(self, windows: Sequence[Window]) -> WindowBatch:
+        """One batch of all `windows`, in order."""
         longest = max(len(window) for window in windows)
         input_ids = np.full((len(windows), longest), self._pad_id, dtype=np.int64)
         attention_mask = np.zeros((len(windows), longest), dtype=np.int64)
