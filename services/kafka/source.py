@@ -26,6 +26,9 @@ from services.settings import MEBIBYTE, Settings
 
 _MAX_POLL_INTERVAL: Final = timedelta(minutes=15)
 """Longer than the largest batch takes on a slow CPU: a member that is thrown out meanwhile would never get on."""
+_METADATA_AGE: Final = timedelta(seconds=5)
+"""A member that leads its group before it knows a new topic's partitions assigns none, to anybody, until it looks
+again: by default after five minutes."""
 _LOST_MEMBERSHIP: Final = (CommitFailedError, IllegalGenerationError, UnknownMemberIdError, RebalanceInProgressError)
 
 
@@ -59,6 +62,7 @@ class KafkaSource:
             session_timeout_ms=session,
             heartbeat_interval_ms=max(100, session // 4),
             max_poll_interval_ms=milliseconds(_MAX_POLL_INTERVAL),
+            metadata_max_age_ms=milliseconds(_METADATA_AGE),
             max_partition_fetch_bytes=4 * MEBIBYTE,
             fetch_max_wait_ms=100,
         )

@@ -17,6 +17,7 @@ from services.records import Outgoing, Record
 from services.settings import MEBIBYTE
 
 PATIENCE = 40.0
+SESSION = 6
 MOMENT = timedelta(milliseconds=100)
 
 
@@ -85,7 +86,12 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
             yield _memory(stack)
         else:
             server = request.getfixturevalue(request.param)
-            yield _kafka_like(stack, request.getfixturevalue("make_settings")(server.bootstrap_servers))
+            yield _kafka_like(
+                stack,
+                request.getfixturevalue("make_settings")(
+                    server.bootstrap_servers, kafka_session_timeout_seconds=SESSION
+                ),
+            )
 
 
 def collect(members: Sequence[Any], wanted: int) -> list[list[Record]]:
