@@ -1,4 +1,8 @@
-"""The Kafka-compatible broker that comes as a Python wheel: for trying Plumbline without Java. It keeps nothing."""
+"""The Kafka-compatible broker that comes as a Python wheel: for trying Plumbline without Java. It keeps nothing.
+
+One member for each consumer group: on a busy machine this broker can leave one of two members without partitions for
+good, while the other goes on with part of them. Several scorers need Apache Kafka.
+"""
 
 import signal
 from datetime import timedelta
