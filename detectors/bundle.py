@@ -118,6 +118,19 @@ def write_bundle(folder: Path, files: dict[str, bytes], **description: Any) -> M
     return manifest
 
 
+def rewritten(folder: Path, out: Path, *, files: dict[str, bytes] | None = None, **changes: Any) -> Manifest:
+    """A new bundle in the new folder `out`: the one in `folder` with some `files` and fields of its manifest replaced."""
+    bundle = load_bundle(folder)
+    fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
+    kept = {name: value for name, value in fields.items() if name not in ("version", "files")}
+    return write_bundle(out, {**bundle.files, **(files or {})}, **{**kept, **changes})
+
+
+def rethresholded(folder: Path, out: Path, thresholds: dict[str, float]) -> Manifest:
+    """A new bundle in `out`: the one in `folder` with other thresholds. Its version differs."""
+    return rewritten(folder, out, thresholds=thresholds)
+
+
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:

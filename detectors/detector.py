@@ -147,9 +147,7 @@ class Detector:
             )
         return tuple(found)
 
-    def _detector_scores(
-        self, screen: Statistics, encoder: Statistics, *, encoded: bool
-    ) -> tuple[DetectorScore, ...]:
+    def _detector_scores(self, screen: Statistics, encoder: Statistics, *, encoded: bool) -> tuple[DetectorScore, ...]:
         row = self.manifest.labels.index(MISALIGNMENT)
         heads = self.manifest.heads[MISALIGNMENT]
         alone = [(self._cascade.screen, heads.screen.probability(screen[row]))]

@@ -12,7 +12,7 @@ from typing import Final
 # Letters that can hardly be told from Latin ones (Unicode TR 39, confusables), Cyrillic and Greek.
 _FOLDED: Final = dict(
     zip(
-        "АВЕЗІЈКМНОРСТУХЅаеоріјсухѕԁѵԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιαντυϲϳ",  # noqa: RUF001  (that is the point)
+        "АВЕЗІЈКМНОРСТУХЅаеоріјсухѕԁѵԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιαντυϲϳ",
         "ABE3IJKMHOPCTYXSaeopijcyxsdvqwABEZHIKMNOPTYXoiavtucj",
         strict=True,
     )

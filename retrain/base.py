@@ -7,7 +7,6 @@ engine; its vocabulary of 250,000 pieces is cut down to those that the training 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import struct
 from collections import Counter
 from collections.abc import Iterable
@@ -88,9 +87,14 @@ def _e5(texts: Iterable[str], pieces: int) -> Base:
 
     special = [bos, pad, eos, unknown]
     full = _unigram([(word, score) for word, score in zip(words, scores, strict=True)], unknown)
-    used = Counter(token for text in texts for token in full.encode(fold_lookalikes(text), add_special_tokens=False).ids)
+    used = Counter(
+        token for text in texts for token in full.encode(fold_lookalikes(text), add_special_tokens=False).ids
+    )
     single = [index for index, word in enumerate(words) if len(word) == 1]
-    kept = [*special, *dict.fromkeys(index for index in [*single, *(i for i, _ in used.most_common())] if index not in special)]
+    kept = [
+        *special,
+        *dict.fromkeys(index for index in [*single, *(i for i, _ in used.most_common())] if index not in special),
+    ]
     kept = kept[:pieces]
     names = {bos: "\ufeff<s>", eos: "\ufeff</s>", pad: "\ufeff<pad>", unknown: "\ufeff<unk>"}
     tokenizer = _unigram([(names.get(index, words[index]), scores[index]) for index in kept], kept.index(unknown))

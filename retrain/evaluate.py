@@ -97,7 +97,9 @@ def evaluate(
         result |= _splits(decision, scored, kept)
         if baseline is not None:
             truth = scored.truth[:, LABELS.index(MISALIGNMENT)]
-            result["linear_baseline"] = measure(baseline([item.conversation for item in kept]), truth, seed=options.seed)
+            result["linear_baseline"] = measure(
+                baseline([item.conversation for item in kept]), truth, seed=options.seed
+            )
         results[name] = result
         flagged += _flagged(decision, scored, kept)[: options.deletions]
         report(f"{name}: {_line(result)}")
@@ -148,7 +150,9 @@ def _splits(decision: Decision, scored: Scored, kept: Sequence[CutConversation])
     if all(item.conversation.contrasted for item in kept):
         counted = truth | (scored.truth.sum(axis=1) == 0)
         groups = [item.conversation.group for item in kept]
-        found["pairs"] = pairs_ranked_right(scores[counted], truth[counted], [g for g, c in zip(groups, counted, strict=True) if c])
+        found["pairs"] = pairs_ranked_right(
+            scores[counted], truth[counted], [g for g, c in zip(groups, counted, strict=True) if c]
+        )
         of_category: dict[str, str] = {
             item.conversation.group: LABELS[int(np.argmax(item.conversation.labels))]
             for item in kept

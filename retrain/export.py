@@ -14,7 +14,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
 from retrain.graph import HEAD_NODES, encoder_graph, screen_graph
-from retrain.model import BIGRAM_FACTOR, UNIGRAM_FACTOR, Encoder, Screen
+from retrain.hashing import BIGRAM_FACTOR, UNIGRAM_FACTOR
+from retrain.model import Encoder, Screen
 
 _TOLERANCE = 1e-3
 

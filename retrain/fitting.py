@@ -22,15 +22,20 @@ Matrix = NDArray[np.float64]
 
 
 def fit_heads(
-    screen: Matrix, encoder: Matrix, positive: NDArray[np.bool_], groups: Sequence[str]
+    screen: Matrix,
+    encoder: Matrix,
+    positive: NDArray[np.bool_],
+    groups: Sequence[str],
+    *,
+    fewest: int = MIN_POSITIVES,
 ) -> LabelHeads | None:
-    """Heads for one label from statistics [conversations, STATISTICS]; None with under `MIN_POSITIVES` of either kind.
+    """Heads for one label from statistics [conversations, STATISTICS]; None with under `fewest` of either kind.
 
     `encoder` is -inf for conversations that the screen stopped: they count for the screen's own head alone. `groups`:
     conversations of one scenario stay together when calibration is cross-fitted.
     """
     encoded = np.isfinite(encoder).all(axis=1)
-    if min(positive[encoded].sum(), (~positive[encoded]).sum()) < MIN_POSITIVES:
+    if min(positive[encoded].sum(), (~positive[encoded]).sum()) < fewest:
         return None
     names = np.asarray(groups)
     both = np.concatenate([screen[encoded], encoder[encoded]], axis=1)
@@ -47,7 +52,8 @@ def _head(
     """Weights from all conversations; calibration from scores that each fold's own weights did not see."""
     weights, intercept = fit_logistic(statistics, positive)
     unseen = np.empty(len(positive))
-    folds = StratifiedGroupKFold(_FOLDS).split(statistics, positive, groups)
+    parts = max(2, min(_FOLDS, int(positive.sum()), int((~positive).sum()), len(set(groups.tolist()))))
+    folds = StratifiedGroupKFold(parts).split(statistics, positive, groups)
     for rest, fold in folds:
         if positive[rest].all() or not positive[rest].any():
             unseen[fold] = statistics[fold] @ weights + intercept

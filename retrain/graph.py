@@ -40,9 +40,7 @@ class _Graph:
     def fused(self, operator: str, *inputs: str, output: str, **attributes: object) -> str:
         return self.node(operator, *inputs, output=output, domain="com.microsoft", **attributes)
 
-    def model(
-        self, name: str, *, masks: tuple[str, ...], labels: int, features: int | None = None
-    ) -> onnx.ModelProto:
+    def model(self, name: str, *, masks: tuple[str, ...], labels: int, features: int | None = None) -> onnx.ModelProto:
         inputs = [
             helper.make_tensor_value_info(each, TensorProto.INT64, ["windows", "tokens"])
             for each in ("input_ids", *masks)

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from retrain.base import Base
-
-UNIGRAM_FACTOR = 0x9E3779B1  # odd constants near 2**32 / golden ratio spread neighbouring token ids over the buckets
-BIGRAM_FACTOR = 0x85EBCA6B
+from retrain.hashing import BIGRAM_FACTOR, UNIGRAM_FACTOR
 
 
 class Screen(nn.Module):

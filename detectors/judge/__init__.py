@@ -6,7 +6,9 @@ from detectors.judge.combining import combine
 from detectors.judge.instructions import attempts_to_instruct_judge
 from detectors.judge.prompt import (
     PROMPT_VERSION,
+    BoundaryInData,
     Request,
+    TooManyExtracts,
     evaluation_request,
     extraction_request,
     extracts_request,
@@ -17,6 +19,7 @@ __all__ = [
     "MIN_CHUNK_CHARS",
     "PROMPT_VERSION",
     "Attempt",
+    "BoundaryInData",
     "Citation",
     "Evaluation",
     "Excerpt",
@@ -27,6 +30,7 @@ __all__ = [
     "Reason",
     "Request",
     "Teacher",
+    "TooManyExtracts",
     "attempts_to_instruct_judge",
     "chunked",
     "combine",

@@ -42,10 +42,13 @@ class Citation(Frozen):
     category: Label
 
 
+AttemptKind = Literal["addresses_judge", "overrides_instructions", "dictates_score", "forges_fence"]
+
+
 class Attempt(Frozen):
     """Characters `start` to `end` of a part that speak to whoever judges the conversation."""
 
-    kind: Literal["addresses_judge", "overrides_instructions", "dictates_score", "forges_fence"]
+    kind: AttemptKind
     message_index: Count
     part_index: Count
     start: Count

@@ -55,7 +55,9 @@ class Pair:
     def agents_words(self, side: Side) -> str:
         """What the agent says, thinks and does, as one text."""
         said = (
-            " ".join([message.get("reasoning") or "", message["content"], *map(_call_text, message.get("tool_calls", ()))])
+            " ".join(
+                [message.get("reasoning") or "", message["content"], *map(_call_text, message.get("tool_calls", ()))]
+            )
             for message in self.side(side)
             if message["role"] == "assistant"
         )
