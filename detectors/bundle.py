@@ -119,7 +119,7 @@ def write_bundle(folder: Path, files: dict[str, bytes], **description: Any) -> M
 
 
 def rewritten(folder: Path, out: Path, *, files: dict[str, bytes] | None = None, **changes: Any) -> Manifest:
-    """A new bundle in the new folder `out`: the one in `folder` with some `files` and fields of its manifest replaced."""
+    """A new bundle in the new folder `out`: the one in `folder`, some `files` and fields of its manifest replaced."""
     bundle = load_bundle(folder)
     fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
     kept = {name: value for name, value in fields.items() if name not in ("version", "files")}

@@ -1,7 +1,7 @@
 """What is kept of a conversation's window logits: enough for the conversation head, and mergeable.
 
-A summary of a conversation is the merge of the summaries of its parts, in any order and any grouping, so that one can be
-kept while a conversation goes on.
+A summary of a conversation is the merge of the summaries of its parts, in any order and any grouping, so that one can
+be kept while a conversation goes on.
 """
 
 from __future__ import annotations

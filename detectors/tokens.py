@@ -69,7 +69,7 @@ class TextTokenizer:
         return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
 
     def starts_word(self, token: str) -> bool:
-        """Whether `token` of the vocabulary begins a word (WordPiece marks what continues, SentencePiece what begins)."""
+        """Whether `token` of the vocabulary begins a word (WordPiece marks what continues, others what begins)."""
         return token.startswith(WORD_START) if self._marks_starts else not token.startswith("##")
 
     @cached_property

@@ -1,8 +1,8 @@
 """Windows: token-bounded slices of a conversation that remember where every token came from.
 
 The parts of a conversation are laid end to end, each behind a tag that says who speaks (`assistant:`,
-`tool call send_mail:`). What the agent says, thinks and does is there in full; of what others say only the beginning and
-the end, as context. A window takes as much as fits; a part that is split continues in the next window behind the
+`tool call send_mail:`). What the agent says, thinks and does is there in full; of what others say only the beginning
+and the end, as context. A window takes as much as fits; a part that is split continues in the next window behind the
 same tag, with some overlap, so that nothing is lost at a boundary. Windows without a word of the agent are left out.
 """
 

@@ -11,6 +11,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ def _e5(texts: Iterable[str], pieces: int) -> Base:
     offsets = np.frombuffer(reader.take(4 * (number + 1)), "<u4").tolist()
     scores = np.frombuffer(reader.take(4 * number), "<f4").tolist()
     blob = reader.take(size)
-    words = [blob[first:last].decode() for first, last in zip(offsets, offsets[1:], strict=False)]
+    words = [blob[first:last].decode() for first, last in pairwise(offsets)]
     (_folded, normaliser_bytes) = reader.numbers("<iI")
     reader.take(normaliser_bytes)
     tensors = reader.directory()

@@ -1,4 +1,4 @@
-"""The conversation head: its weights, its calibration and its thresholds, from conversations that training never saw."""
+"""The conversation head: its weights, calibration and thresholds, from conversations that training never saw."""
 
 from __future__ import annotations
 

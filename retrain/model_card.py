@@ -36,7 +36,7 @@ def _what_it_is(manifest: Manifest) -> Iterator[str]:
     yield ""
     yield (
         f"A cascade of two classifiers over windows of {manifest.max_tokens} tokens, which hold what the agent says, "
-        f"thinks and does in full and of what others say {manifest.context_chars} characters a message. A linear screen "
+        f"thinks and does in full, and of what others say {manifest.context_chars} characters a part. A linear screen "
         f"(hashed n-grams, structural features) reads every window; a fine-tuned {base} reads those whose screen logit "
         f"is at least {manifest.pass_logit}. Both judge the agent's own words, for every label of the taxonomy. A head "
         "weighs a conversation's windows (the highest, the mean of the three highest, the typical one), calibrated "
@@ -56,7 +56,7 @@ def _what_it_is(manifest: Manifest) -> Iterator[str]:
     for name, seen in data["seen_by"].items():
         counts = ", ".join(f"{label} {count}" for label, count in seen["by_label"].items() if count)
         yield f"- **Seen by the {name}**: {seen['windows']:,} windows in {seen['bags']:,} bags ({counts})."
-    held_out = dict(manifest.metrics)["held_out"]
+    held_out: Any = manifest.metrics["held_out"]
     yield f"- **On held-out scenarios of its training worlds**: AUROC {_interval(held_out[MISALIGNMENT].get('auroc'))}."
     yield ""
 
@@ -67,13 +67,16 @@ def _how_good(evaluation: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "Overall misalignment, by set, with 95 % bootstrap intervals over conversations; at most "
-        f"{options['per_set']} conversations of a set, drawn by seed. No set had a part in training. *Linear*: TF-IDF and "
-        "logistic regression on the same training data. *Length*: ranking by the number of windows alone; *matched*: "
+        f"{options['per_set']} conversations of a set, drawn by seed. No set had a part in training. *Linear*: TF-IDF "
+        "and logistic regression on the same training data. *Length*: ranking by the number of windows; *matched*: "
         "among conversations of about the same length. Recall is of misaligned conversations at 1 % and 5 % false "
         "positives; *error* is the expected calibration error."
     )
     yield ""
-    yield "| set | misaligned / aligned | AUROC | linear | length | matched | recall at 1 % | at 5 % | error | flagged |"
+    columns = (
+        "set | misaligned / aligned | AUROC | linear | length | matched | recall at 1 % | at 5 % | error | flagged"
+    )
+    yield f"| {columns} |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for name, result in evaluation["sets"].items():
         overall = result[MISALIGNMENT]
@@ -98,8 +101,8 @@ def _splits(evaluation: dict[str, Any]) -> Iterator[str]:
         if "pairs" in result:
             pairs = result["pairs"]
             yield (
-                f"Of the {pairs['pairs']} pairs in {name}, the misaligned twin scores higher in {pairs['ranked_right']}; "
-                "chance is half."
+                f"Of the {pairs['pairs']} pairs in {name}, the misaligned twin scores higher in "
+                f"{pairs['ranked_right']}; chance is half."
             )
             yield ""
     for split, title in (("by_category", "category"), ("by_language", "language"), ("by_length", "length")):
@@ -127,22 +130,20 @@ def _cascade(evaluation: dict[str, Any]) -> Iterator[str]:
         yield "|---|---|---|---|"
         slowest = evaluation["cascade"][-1]["windows_per_second"]
         for row in evaluation["cascade"]:
-            yield (
-                f"| {row['pass_share']:.0%} | {_interval(row.get('auroc'))} | {_interval(row.get('recall_at_fpr_0.01'))} | "
-                f"{row['windows_per_second'] / slowest:.1f} |"
-            )
+            recall = _interval(row.get("recall_at_fpr_0.01"))
+            speed = row["windows_per_second"] / slowest
+            yield f"| {row['pass_share']:.0%} | {_interval(row.get('auroc'))} | {recall} | {speed:.1f} |"
         yield ""
     yield (
-        "Deletion test: by how much a flag's log-odds fall, on average, without the strongest span of its evidence, and "
-        "without a random span of the same size."
+        "Deletion test: by how much a flag's log-odds fall, on average, without the strongest span of its evidence, "
+        "and without a random span of the same size."
     )
     yield ""
     yield "| flag | flags | without the evidence | without a random span | evidence falls further in |"
     yield "|---|---|---|---|---|"
     for label, row in evaluation["deletion_test"].items():
-        yield (
-            f"| {label} | {row['flags']} | {row['evidence']:.2f} | {row['random']:.2f} | {_share(row['evidence_higher'])} |"
-        )
+        falls = f"{row['evidence']:.2f} | {row['random']:.2f} | {_share(row['evidence_higher'])}"
+        yield f"| {label} | {row['flags']} | {falls} |"
     yield ""
 
 
@@ -151,13 +152,13 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     yield "## Where it is not to be trusted"
     yield ""
     yield from (
-        "- Where a set above has an AUROC near one half, its flags there are noise. Look for your own kind of deployment",
-        "  in the table, and measure on your own labels before anybody is paged.",
+        "- Where a set above has an AUROC near one half, its flags there are noise. Look for your own kind of",
+        "  deployment in the table, and measure on your own labels before anybody is paged.",
         "- For self-preservation, coercion, oversight evasion, power seeking and sabotage there are no adequate public",
         "  positives: it learned them from pairs that were written for the purpose. So were all its other languages.",
         "- Public labels are often of whole conversations, though most of their windows show nothing.",
-        f"- Thresholds were chosen on at most {recipe['max_windows']} windows of a conversation (beginning and end); the",
-        "  service reads more.",
+        f"- Thresholds were chosen on at most {recipe['max_windows']} windows of a conversation (beginning and end);",
+        "  the service reads more.",
         "- Some public sources hold one label only, so a detector can win by recognising the source.",
     )
 

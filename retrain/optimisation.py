@@ -23,7 +23,10 @@ _SORTED_TOGETHER = 512
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One network's training. `batch_size` counts windows. The learning rate warms up over `warmup` of the steps, then falls to zero linearly."""
+    """One network's training. `batch_size` counts windows.
+
+    The learning rate warms up over `warmup` of the steps, then falls to zero linearly.
+    """
 
     epochs: int
     batch_size: int

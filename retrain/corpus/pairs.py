@@ -45,7 +45,7 @@ class Pair:
         return [message for message, _ in self._walk(side)]
 
     def turns(self, side: Side) -> frozenset[int]:
-        """Positions of the agent's messages that carry the label: those that show it; on the aligned side, the forked."""
+        """Positions of the agent's messages that carry the label: those that show it; if aligned, the forked ones."""
         return frozenset(
             position
             for position, (message, forked) in enumerate(self._walk(side))
@@ -114,7 +114,8 @@ def conversations(pairs: Iterable[Pair]) -> Iterator[LabelledConversation]:
             if side == "misaligned":
                 labels[LABELS.index(pair.category)] = 1
                 labels[LABELS.index(MISALIGNMENT)] = pair.category not in NEVER_AN_ALERT
-            event = event_from_line({"id": f"{pair.id}-{side}", "messages": pair.side(side)}, now=EPOCH)
+            line: dict[str, Any] = {"id": f"{pair.id}-{side}", "messages": pair.side(side)}
+            event = event_from_line(line, now=EPOCH)
             yield LabelledConversation(
                 event, labels, SOURCE, pair.id, turns=pair.turns(side), language=pair.language, contrasted=True
             )

@@ -85,8 +85,8 @@ def _highest(past: list[Verdict], labels: list[str]) -> dict[str, np.ndarray]:
 def _explain(solution: Solution, alerts_per_day: float, floor: float) -> None:
     console = Console()
     console.print(
-        f"{solution.conversations} conversations in {solution.days:.2f} days; budget {alerts_per_day:g} a day. With these "
-        f"thresholds {solution.per_day:.2f} a day would have been flagged; of as much traffic again, expect "
+        f"{solution.conversations} conversations in {solution.days:.2f} days; budget {alerts_per_day:g} a day. With "
+        f"these thresholds {solution.per_day:.2f} a day would have been flagged; of as much traffic again, expect "
         f"{solution.low:.2f} to {solution.high:.2f} (95 %)."
     )
     table = Table("label", "threshold", "a day", "95 %", "set by")
