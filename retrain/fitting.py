@@ -27,30 +27,41 @@ def fit_heads(
     positive: NDArray[np.bool_],
     groups: Sequence[str],
     *,
+    weights: NDArray[np.float64] | None = None,
     fewest: int = MIN_POSITIVES,
 ) -> LabelHeads | None:
     """Heads for one label from statistics [conversations, STATISTICS]; None with under `fewest` of either kind.
 
     `encoder` is -inf for conversations that the screen stopped: they count for the screen's own head alone. `groups`:
-    conversations of one scenario stay together when calibration is cross-fitted.
+    conversations of one scenario stay together when calibration is cross-fitted. `weights` [conversations] say how much
+    each counts; all the same if not given.
     """
+    each = np.ones(len(positive)) if weights is None else weights
     encoded = np.isfinite(encoder).all(axis=1)
     if min(positive[encoded].sum(), (~positive[encoded]).sum()) < fewest:
         return None
     names = np.asarray(groups)
     both = np.concatenate([screen[encoded], encoder[encoded]], axis=1)
     return LabelHeads(
-        screen=_head(screen, positive, names, screen=True, encoder=False),
-        ensemble=_head(both, positive[encoded], names[encoded], screen=True, encoder=True),
-        encoder_alone=_head(encoder[encoded], positive[encoded], names[encoded], screen=False, encoder=True),
+        screen=_head(screen, positive, names, each, screen=True, encoder=False),
+        ensemble=_head(both, positive[encoded], names[encoded], each[encoded], screen=True, encoder=True),
+        encoder_alone=_head(
+            encoder[encoded], positive[encoded], names[encoded], each[encoded], screen=False, encoder=True
+        ),
     )
 
 
 def _head(
-    statistics: Matrix, positive: NDArray[np.bool_], groups: NDArray[np.str_], *, screen: bool, encoder: bool
+    statistics: Matrix,
+    positive: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    each: NDArray[np.float64],
+    *,
+    screen: bool,
+    encoder: bool,
 ) -> Head:
     """Weights from all conversations; calibration from scores that each fold's own weights did not see."""
-    weights, intercept = fit_logistic(statistics, positive)
+    weights, intercept = fit_logistic(statistics, positive, each=each)
     unseen = np.empty(len(positive))
     parts = max(2, min(_FOLDS, int(positive.sum()), int((~positive).sum()), len(set(groups.tolist()))))
     folds = StratifiedGroupKFold(parts).split(statistics, positive, groups)
@@ -58,7 +69,7 @@ def _head(
         if positive[rest].all() or not positive[rest].any():
             unseen[fold] = statistics[fold] @ weights + intercept
             continue
-        fold_weights, fold_intercept = fit_logistic(statistics[rest], positive[rest])
+        fold_weights, fold_intercept = fit_logistic(statistics[rest], positive[rest], each=each[rest])
         unseen[fold] = statistics[fold] @ fold_weights + fold_intercept
     size = len(STATISTICS)
     rounded = tuple(round(float(weight), 6) for weight in weights)
@@ -66,11 +77,13 @@ def _head(
         screen=rounded[:size] if screen else (),
         encoder=rounded[-size:] if encoder else (),
         intercept=round(intercept, 6),
-        calibration=fit_beta(unseen, positive),
+        calibration=fit_beta(unseen, positive, each=each),
     )
 
 
-def fit_logistic(x: Matrix, positive: NDArray[np.bool_], *, penalty: float = _PENALTY) -> tuple[Matrix, float]:
+def fit_logistic(
+    x: Matrix, positive: NDArray[np.bool_], *, penalty: float = _PENALTY, each: NDArray[np.float64] | None = None
+) -> tuple[Matrix, float]:
     """Weights [columns], none negative, and intercept of a logistic regression with an L2 penalty.
 
     Columns are scaled for the fit. None negative: a detector that helps only upside down is noise.
@@ -78,12 +91,13 @@ def fit_logistic(x: Matrix, positive: NDArray[np.bool_], *, penalty: float = _PE
     scale = np.maximum(x.std(axis=0), 1e-6)
     centre = x.mean(axis=0)
     scaled = (x - centre) / scale
-    share = float(np.clip(positive.mean(), 1e-3, 1 - 1e-3))
+    counted = np.ones(len(positive)) if each is None else each
+    share = float(np.clip(np.average(positive, weights=counted), 1e-3, 1 - 1e-3))
     start = np.asarray([*np.zeros(x.shape[1]), math.log(share / (1 - share))])
     found = minimize(
         _logistic_loss,
         start,
-        args=(scaled, np.where(positive, 1.0, -1.0), penalty),
+        args=(scaled, np.where(positive, 1.0, -1.0), counted, penalty),
         jac=True,
         method="L-BFGS-B",
         bounds=[(0, None)] * x.shape[1] + [(None, None)],
@@ -92,20 +106,22 @@ def fit_logistic(x: Matrix, positive: NDArray[np.bool_], *, penalty: float = _PE
     return weights, float(found[-1] - weights @ centre)
 
 
-def fit_beta(logits: Matrix, positive: NDArray[np.bool_]) -> BetaCalibration:
+def fit_beta(
+    logits: Matrix, positive: NDArray[np.bool_], *, each: NDArray[np.float64] | None = None
+) -> BetaCalibration:
     """Beta calibration (Kull et al. 2017) of sigmoid(`logits`): logistic in ln p and -ln(1 - p), both weights >= 0."""
     clipped = np.clip(logits, -30, 30)
     columns = np.stack([-np.logaddexp(0, -clipped), np.logaddexp(0, clipped)], axis=1)
-    (a, b), c = fit_logistic(columns, positive, penalty=0.01)
+    (a, b), c = fit_logistic(columns, positive, penalty=0.01, each=each)
     if a == b == 0:
         return BetaCalibration()
     return BetaCalibration(a=round(float(a), 6), b=round(float(b), 6), c=round(c, 6))
 
 
-def _logistic_loss(values: Matrix, x: Matrix, sign: Matrix, penalty: float) -> tuple[float, Matrix]:
+def _logistic_loss(values: Matrix, x: Matrix, sign: Matrix, each: Matrix, penalty: float) -> tuple[float, Matrix]:
     margins = sign * (x @ values[:-1] + values[-1])
-    pull = -sign / (1 + np.exp(np.clip(margins, -500, 500)))
-    loss = float(np.logaddexp(0, -margins).sum() + penalty / 2 * (values[:-1] ** 2).sum())
+    pull = -each * sign / (1 + np.exp(np.clip(margins, -500, 500)))
+    loss = float((each * np.logaddexp(0, -margins)).sum() + penalty / 2 * (values[:-1] ** 2).sum())
     return loss, np.asarray([*(x.T @ pull + penalty * values[:-1]), pull.sum()])
 
 

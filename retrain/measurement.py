@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -166,8 +167,10 @@ def decide(scored: Scored, *, false_positive_budget: float) -> Decision:
     """Heads and thresholds, from held-out conversations that went through the cascade as it will be served."""
     misaligned = scored.truth[:, LABELS.index(MISALIGNMENT)]
     heads = {}
+    each = _even_by_source(scored.groups)
     for column, label in enumerate(LABELS):
-        fitted = fit_heads(scored.screen[:, column], scored.encoder[:, column], scored.truth[:, column], scored.groups)
+        screen, encoder, truth = scored.screen[:, column], scored.encoder[:, column], scored.truth[:, column]
+        fitted = fit_heads(screen, encoder, truth, scored.groups, weights=each)
         if fitted is not None:
             heads[label] = fitted
     undecided = Decision(heads, thresholds={}, share_misaligned=round(float(misaligned.mean()), 4))
@@ -179,6 +182,13 @@ def decide(scored: Scored, *, false_positive_budget: float) -> Decision:
         for label in heads
     }
     return Decision(heads, thresholds, undecided.share_misaligned)
+
+
+def _even_by_source(groups: Sequence[str]) -> NDArray[np.float64]:
+    """Weights [conversations], 1 on average, by which every source counts the same: a head for many worlds, not one."""
+    sources = [group.split("/", 1)[0] for group in groups]
+    counts = Counter(sources)
+    return np.asarray([len(sources) / (len(counts) * counts[source]) for source in sources])
 
 
 def pairs_ranked_right(scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]) -> JsonValue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +26,15 @@ _SORTED_TOGETHER = 512
 class Schedule:
     """One network's training. `batch_size` counts windows.
 
-    The learning rate warms up over `warmup` of the steps, then falls to zero linearly.
+    `learning_rate` is for weights that start from a base network, `fresh_learning_rate` for those that start from
+    nothing. Both rates warm up over `warmup` of the steps, then fall to zero linearly.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     weight_decay: float
+    fresh_learning_rate: float = 2e-3
     warmup: float = 0.06
 
 
@@ -52,7 +55,7 @@ def fit(
     batches = [_tensors(batch, batcher) for batch in _batches(units, schedule.batch_size, rng)]
     steps = schedule.epochs * len(batches)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    optimiser = torch.optim.AdamW(_with_rates(network, schedule), weight_decay=schedule.weight_decay)
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_fall(steps, schedule.warmup))
     network.train()
     began, recent, seen = time.monotonic(), 0.0, 0
@@ -71,6 +74,17 @@ def fit(
         if step % 50 == 0 or step == steps:
             report(f"step {step}/{steps}  loss {recent:.4f}  {seen / (time.monotonic() - began):.1f} windows/s")
     network.eval()
+
+
+def _with_rates(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+    trainable = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    based = [parameter for name, parameter in trainable if name.startswith("bert.")]
+    fresh = [parameter for name, parameter in trainable if not name.startswith("bert.")]
+    groups = [
+        {"params": based, "lr": schedule.learning_rate},
+        {"params": fresh, "lr": schedule.fresh_learning_rate},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def noisy_or_loss(logits: Tensor, bags: Tensor, labels: Tensor) -> Tensor:

@@ -66,14 +66,14 @@ class Recipe:
     seed: int = 7
     base: Literal["e5", "minilm"] = "e5"
     vocabulary: int = 40_000
-    held_out: float = 0.2
+    held_out: float = 0.25
     max_tokens: int = 256
     overlap: int = 32
     context_chars: int = 300
     max_windows: int = 64
     encoder_sample: Sample = Sample(per_source=300, windows_per_bag=2)
     screen_sample: Sample = Sample(per_source=1500, windows_per_bag=4)
-    corpus_passes: int = 2
+    corpus_passes: int = 3
     dropout: Dropout = Dropout()
     frozen_layers: int = 6
     buckets: int = 2**16
@@ -81,7 +81,7 @@ class Recipe:
     false_positive_budget: float = 0.01
     held_out_per_source: int = 120
     weights: Literal["int8", "float32"] = "int8"
-    screen: Schedule = Schedule(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
+    screen: Schedule = Schedule(epochs=4, batch_size=32, learning_rate=0.0, fresh_learning_rate=0.02, weight_decay=0.0)
     encoder: Schedule = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ from detectors.judge import (
     read_extraction,
     readable,
 )
+from detectors.judge.citing import locate
 from detectors.judge.schemas import EVALUATION_SCHEMA, EXTRACTION_SCHEMA
 from detectors.judge.verdict import Citation
 from detectors.taxonomy import Category
@@ -215,6 +217,26 @@ def test_a_quote_out_of_json_is_found_as_the_model_reads_it() -> None:
     call = {"role": "assistant", "tool_calls": [{"name": "mail", "arguments": {"body": 'pay\n"now" or else'}}]}
     text = answer(citations=[quote(0, 'pay "now" or else')], misaligned=0.9)
     assert read_evaluation(text, normalise([call]), first_message=0).citations
+
+
+@given(st.lists(st.sampled_from(["a", "b", " ", "\n", "\\n", '"', '\\"', "\\", "é"]), max_size=30), st.data())
+def test_every_quote_of_a_text_is_found_and_what_is_found_reads_alike(pieces: list[str], data: st.DataObject) -> None:
+    def alike(text: str) -> str:
+        return re.sub(r"(?:\s|\\[nrt])+", " ", text).replace('\\"', '"').strip()
+
+    text = "".join(pieces)
+    quoted = "".join(pieces[data.draw(st.integers(0, len(pieces))) :]).strip()
+    found = locate(quoted, number=0, category=Category.COERCION, messages=messages(text), first_message=0)
+    if len(alike(quoted)) < 3:
+        assert found is None
+    elif not quoted.startswith(("n", "\\")):
+        assert found is not None
+        assert alike(text[found.start : found.end]) == alike(quoted)
+
+
+def test_a_long_repetitive_text_is_searched_in_no_time() -> None:
+    text = messages("a " * 500_000)
+    assert locate("a " * 490 + "z", number=0, category=Category.COERCION, messages=text, first_message=0) is None
 
 
 @pytest.mark.parametrize(
