@@ -11,9 +11,10 @@ import numpy as np
 from detectors.bundle import Manifest
 from detectors.ensemble import Cascade, CascadeResult
 from detectors.evidence import evidence
+from detectors.normalisation import is_legible
 from detectors.summary import STATISTICS
 from detectors.taxonomy import MISALIGNMENT, NEVER_AN_ALERT
-from detectors.transcript import TranscriptEvent, UnknownPart
+from detectors.transcript import TranscriptEvent, part_text
 from detectors.verdict import DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
 from detectors.windows import Windower, Windows
 
@@ -160,11 +161,9 @@ class Detector:
 
 
 def _nothing_to_score(item: PreparedEvent) -> str:
-    messages = item.event.messages
-    if not any(message.parts for message in messages):
-        return "the conversation is empty"
-    if all(isinstance(part, UnknownPart) for message in messages for part in message.parts):
-        return "no part of it can be read as text"
+    texts = [part_text(part) for message in item.event.messages for part in message.parts]
+    if not any(text and is_legible(text) for text in texts):
+        return "no part of it can be read as text" if None in texts else "the conversation is empty"
     return "the agent says and does nothing in it"
 
 

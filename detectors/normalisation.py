@@ -17,6 +17,10 @@ _FOLDED: Final = dict(
         strict=True,
     )
 )
+_LEGIBLE: Final = re.compile(
+    "[^\\s\\x00-\\x1f\\x7f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
+)
 _TABLE: Final = str.maketrans(_FOLDED)
 _SUSPICIOUS: Final = re.compile(f"[{''.join(_FOLDED)}]")
 _WORD: Final = re.compile(r"\w+")
@@ -32,6 +36,11 @@ def fold_lookalikes(text: str) -> str:
     if text.isascii() or not _SUSPICIOUS.search(text):
         return text
     return _WORD.sub(lambda word: _folded(word.group()), text)
+
+
+def is_legible(text: str) -> bool:
+    """Whether `text` has anything that a person could see: more than white space, control and invisible characters."""
+    return _LEGIBLE.search(text) is not None
 
 
 def _folded(word: str) -> str:

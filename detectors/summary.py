@@ -41,7 +41,8 @@ class Summaries:
             mine = logits[owner == conversation].astype(np.float64)
             best = np.sort(mine, axis=0)[::-1][:TOP]
             top[conversation, : len(best)] = best
-            log_sum[conversation] = np.logaddexp.reduce(mine, axis=0)
+            with np.errstate(invalid="ignore"):  # a logit that is not a number stays one
+                log_sum[conversation] = np.logaddexp.reduce(mine, axis=0)
         return cls(top, log_sum, count)
 
     def merge(self, other: Summaries) -> Summaries:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from detectors.errors import BundleError
-from detectors.normalisation import fold_lookalikes
+from detectors.normalisation import fold_lookalikes, is_legible
 
 MAX_CHARS_AT_ONCE: Final = 20_000
 """Longer texts are tokenised in chunks, which bounds memory; a chunk ends at white space where there is some."""
@@ -78,15 +78,29 @@ class TextTokenizer:
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         """All of each text, without special tokens. Empty where there is nothing to read."""
-        chunks = [(number, base, chunk) for number, text in enumerate(texts) for base, chunk in _chunks(text)]
+        chunks = [
+            (number, base, chunk)
+            for number, text in enumerate(texts)
+            for base, chunk in _chunks(text)
+            if is_legible(chunk)
+        ]
         encodings = self._tokenizer.encode_batch(
             [fold_lookalikes(chunk) for _, _, chunk in chunks], add_special_tokens=False
         )
         found: list[list[NDArray[np.int32]]] = [[] for _ in texts]
-        for (number, base, _), encoding in zip(chunks, encodings, strict=True):
-            offsets = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2) + np.int32(base)
+        for (number, base, chunk), encoding in zip(chunks, encodings, strict=True):
+            offsets = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+            offsets = _without_leading_space(offsets, chunk) + np.int32(base)
             found[number].append(np.column_stack([np.asarray(encoding.ids, dtype=np.int32), offsets]))
         return [_joined(parts) for parts in found]
+
+
+def _without_leading_space(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:
+    """`offsets` [tokens, 2], less the space that SentencePiece counts to the word behind it."""
+    for row, (start, end) in enumerate(offsets.tolist()):
+        if end - start > 1 and text[start].isspace():
+            offsets[row, 0] += 1
+    return offsets
 
 
 def _joined(parts: Sequence[NDArray[np.int32]]) -> TokenizedText:

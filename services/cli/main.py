@@ -17,6 +17,7 @@ from services.cli import (
     demo,
     doctor,
     evaluate,
+    judge,
     score,
     services_commands,
     thresholds,
@@ -48,6 +49,7 @@ app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
 app.command("adapt")(adapt.adapt)
+app.command("judge")(judge.judge)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")

@@ -54,7 +54,7 @@ def tokenizer(tokenizer_definition: bytes) -> TextTokenizer:
 
 @pytest.fixture(scope="session")
 def windower(tokenizer: TextTokenizer) -> Windower:
-    return Windower(tokenizer, max_tokens=40, overlap=8, max_windows=16)
+    return Windower(tokenizer, max_tokens=40, overlap=8, max_windows=16, context_chars=300)
 
 
 @pytest.fixture(scope="session")
