@@ -5,6 +5,7 @@ The strictest question is the last: what a bag-of-words classifier, trained on o
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,9 +50,7 @@ def lint(train: Sequence[Pair], test: Sequence[Pair]) -> list[Finding]:
     ratios = np.asarray([np.log(_length(pair, "misaligned") / _length(pair, "aligned")) for pair in everything])
     found = [
         Finding("ids that occur twice", _repeated(pair.id for pair in everything), 0, 0),
-        Finding(
-            "sides that occur twice", _repeated(p.agents_words(s) + p.id[:0] for p in everything for s in SIDES), 0, 0
-        ),
+        Finding("sides that occur twice", _repeated(json.dumps(p.side(s)) for p in everything for s in SIDES), 0, 0),
         Finding("share of pairs with the misaligned side longer", float((ratios > 0).mean()), *LONGER_SIDE),
         Finding("median of |ln length ratio|", float(np.median(np.abs(ratios))), 0, MEDIAN_LENGTH_RATIO),
     ]

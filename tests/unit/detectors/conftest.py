@@ -21,7 +21,6 @@ from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
 from detectors.windows import Piece, Speaker, Window, Windower
 
-
 WORDPIECE = Path(__file__).parents[2] / "data" / "wordpiece.json"
 
 
@@ -144,9 +143,9 @@ def make_detector(
     make_cascade: Callable[..., Cascade],
     description: dict[str, Any],
 ) -> Callable[..., Detector]:
-    """A detector whose encoder fires on words: `words={"sabotage": ("wreck", 8.0)}` (on their last token); its screen on any of them.
+    """A detector whose encoder fires on words: `words={"sabotage": ("wreck", 8.0)}`; its screen on any of them.
 
-    Its probabilities are the sigmoid of -4 plus the word's weight.
+    It knows a word by its last token. Its probabilities are the sigmoid of -4 plus the word's weight.
     """
 
     def make(
@@ -179,9 +178,7 @@ def make_detector(
         screen = screen or token_classifier({token: {MISALIGNMENT: 9.0} for token in weights}, name="screen")
         encoder = encoder or token_classifier(weights, name="encoder")
         cascade = make_cascade(screen, encoder, pass_logit=pass_logit, audit_share=audit_share)
-        windower = Windower(
-            tokenizer, max_tokens=64, overlap=8, max_windows=max_windows, context_chars=300
-        )
+        windower = Windower(tokenizer, max_tokens=64, overlap=8, max_windows=max_windows, context_chars=300)
         return Detector(manifest, windower, cascade)
 
     return make

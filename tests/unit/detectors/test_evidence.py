@@ -149,7 +149,9 @@ def test_evidence_selects_characters_of_its_part_and_never_half_a_word(
     tokenizer: TextTokenizer, said: list[str], data: st.DataObject
 ) -> None:
     messages = normalise([{"role": "assistant", "content": " ".join(said)}])
-    (window, *_) = Windower(tokenizer, max_tokens=256, overlap=0, max_windows=9, context_chars=1000).cut(messages).windows
+    (window, *_) = (
+        Windower(tokenizer, max_tokens=256, overlap=0, max_windows=9, context_chars=1000).cut(messages).windows
+    )
     weights = data.draw(st.dictionaries(st.integers(0, len(window) - 1), st.floats(-5, 5, width=32), max_size=6))
     spans = found(window, weights, messages)
     assert 1 <= len(spans) <= MAX_SPANS

@@ -80,7 +80,9 @@ def test_a_sample_is_bounded_by_source_and_half_misaligned_where_there_are_enoug
     assert names(again) == names(chosen)
 
 
-def test_conversations_without_a_word_of_the_agent_are_left_out(make_labelled: MakeLabelled, windower: Windower) -> None:
+def test_conversations_without_a_word_of_the_agent_are_left_out(
+    make_labelled: MakeLabelled, windower: Windower
+) -> None:
     conversations = [make_labelled("empty"), make_labelled("a", "hi", "ho"), make_labelled("asked", "hi")]
     assert [item.conversation.event.event_id for item in cut(conversations, windower)] == ["a"]
 
@@ -133,7 +135,8 @@ def test_twins_are_one_unit_with_the_misaligned_one_first(make_labelled: MakeLab
 def test_weights_even_out_length_within_a_source(make_labelled: MakeLabelled) -> None:
     lengths = [(10, True)] * 9 + [(10, False)] * 3 + [(900, True)] * 2 + [(900, False)] * 6
     conversations = [
-        make_labelled(f"c{n}", "x", "y" * length, misaligned=misaligned) for n, (length, misaligned) in enumerate(lengths)
+        make_labelled(f"c{n}", "x", "y" * length, misaligned=misaligned)
+        for n, (length, misaligned) in enumerate(lengths)
     ]
     weights = balanced_weights(conversations)
     for length in (10, 900):

@@ -85,9 +85,7 @@ def test_a_separable_problem_is_learnt_and_the_loss_falls(separable: list[Unit],
     assert not network.training
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others(
-    separable: list[Unit], batcher: Batcher
-) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(separable: list[Unit], batcher: Batcher) -> None:
     import torch
 
     one, same, other = (
@@ -154,9 +152,7 @@ def test_the_order_loss_falls_with_the_distance_and_minds_only_what_parts_the_tw
     assert loss_of(1.0, 2.0, other=50.0) == pytest.approx(loss_of(1.0, 2.0))
 
 
-def test_frozen_layers_stay_and_the_others_learn(
-    separable: list[Unit], batcher: Batcher, tiny_bert: BertModel
-) -> None:
+def test_frozen_layers_stay_and_the_others_learn(separable: list[Unit], batcher: Batcher, tiny_bert: BertModel) -> None:
     import torch
 
     from retrain.model import Encoder, freeze
