@@ -40,7 +40,7 @@ train: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first
 
 evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
-	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train \
+	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train --per-set 120 \
 		--output docs/evaluation.json --plot docs/evaluation.svg
 	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json > docs/model-card.md
 
