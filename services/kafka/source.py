@@ -26,9 +26,6 @@ from services.settings import MEBIBYTE, Settings
 
 _MAX_POLL_INTERVAL: Final = timedelta(minutes=15)
 """Longer than the largest batch takes on a slow CPU: a member that is thrown out meanwhile would never get on."""
-_METADATA_AGE: Final = timedelta(seconds=5)
-"""A member that leads its group before it knows a new topic's partitions assigns none, to anybody, until it looks
-again: by default after five minutes."""
 _LOST_MEMBERSHIP: Final = (CommitFailedError, IllegalGenerationError, UnknownMemberIdError, RebalanceInProgressError)
 
 
@@ -62,11 +59,22 @@ class KafkaSource:
             session_timeout_ms=session,
             heartbeat_interval_ms=max(100, session // 4),
             max_poll_interval_ms=milliseconds(_MAX_POLL_INTERVAL),
-            metadata_max_age_ms=milliseconds(_METADATA_AGE),
             max_partition_fetch_bytes=4 * MEBIBYTE,
             fetch_max_wait_ms=100,
         )
         self._consumer.subscribe(list(topics))
+        self._learn_partitions(topics)
+
+    def _learn_partitions(self, topics: Sequence[str]) -> None:
+        """Before joining: a member that leads its group without knowing a topic's partitions assigns none of them, to
+        anybody, and (kafka-python 3.0.12) may not look again for good.
+        """
+        try:
+            for topic in topics:
+                self._consumer.partitions_for_topic(topic)
+        except KafkaError as error:
+            self._consumer.close(autocommit=False)
+            raise TransientError(f"partitions: {type(error).__name__}") from error
 
     def poll(self, max_records: int, timeout: timedelta) -> list[Record]:
         """See `services.stream.Source`. Empty while the broker is away: the client reconnects by itself.
