@@ -6,7 +6,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from detectors.bundle import SCREEN, load_bundle
 from detectors.loading import DEFAULT_BUNDLE
@@ -15,6 +14,7 @@ from retrain.evaluation import auroc
 pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("retrain_extra")]
 
 BUCKETS = 50
+sparse = pytest.importorskip("scipy.sparse", reason="scipy is missing: install the extra 'retrain'")
 
 
 @pytest.fixture(scope="module")
