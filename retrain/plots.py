@@ -34,7 +34,7 @@ def plot_sets(evaluation: dict[str, Any], path: Path) -> None:
     axes.set_yticks([row + 0.18 for row in range(len(names))], names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("AUROC, misaligned against aligned conversations (95 % interval); 0.5 is chance")
+    axes.set_xlabel("AUROC (95 % interval); 0.5 is chance")
     axes.legend(loc="lower left", frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
