@@ -9,14 +9,16 @@ comma := ,
 EXTRAS := cpu,embedded,dev$(if $(filter true,$(CI)),$(comma)retrain)
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help demo test check bench train clean
+.PHONY: help demo test check bench train evaluate corpus-report clean
 
 help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
 	@echo "make test         all tests, with real Kafka and PostgreSQL where they are installed"
 	@echo "make check        format, lint, types, import rules"
 	@echo "make bench        throughput, latency and memory, as ratios"
-	@echo "make train        train the bundle that ships (DATA=folder with train/, dev/, eval_only/)"
+	@echo "make train        train the bundle that ships (DATA=folder with train/)"
+	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
+	@echo "make corpus-report  is our corpus balanced, and what does the next pair buy"
 	@echo "make clean        remove the virtual environment and everything under var/"
 
 demo: $(VENV)/.installed-cpu-embedded
@@ -35,8 +37,15 @@ bench: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
 train: $(VENV)/.installed-cpu-embedded-dev-retrain
-	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first --pairs services/demo/transcripts
-	$(BIN)/python -m retrain.model_card detectors/bundles/first > docs/model-card.md
+	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first
+
+evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
+	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train --per-set 120 \
+		--output docs/evaluation.json --plot docs/evaluation.svg
+	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json > docs/model-card.md
+
+corpus-report: $(VENV)/.installed-cpu-embedded-dev-retrain
+	$(BIN)/python -m retrain.corpus.report
 
 clean:
 	rm -rf $(VENV) var build *.egg-info

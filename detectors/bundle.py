@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from detectors.calibration import LabelCalibration
+from detectors.calibration import LabelHeads, statistics_known
 from detectors.errors import BundleError
 from detectors.features import FEATURE_NAMES
 from detectors.taxonomy import LABELS, MISALIGNMENT
@@ -39,7 +39,7 @@ class Manifest(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")
     version: str
     labels: tuple[Label, ...]
@@ -47,9 +47,11 @@ class Manifest(Frozen):
     features: tuple[str, ...]
     max_tokens: int = Field(ge=32, le=8192)
     overlap: int = Field(ge=0)
+    context_chars: int = Field(ge=0, le=100_000)
+    """How much of each part that is not the agent's the windows hold."""
     pass_logit: float
     """Windows whose screen logit for overall misalignment is below this are not sent to the encoder."""
-    calibration: dict[Label, LabelCalibration]
+    heads: dict[Label, LabelHeads]
     """For the labels that the bundle covers; it says nothing about the others."""
     thresholds: dict[Label, Probability]
     false_positive_budget: Probability
@@ -70,16 +72,19 @@ class Manifest(Frozen):
             raise ValueError("features: not the ones that this version computes")
         if self.overlap > max_overlap(self.max_tokens):
             raise ValueError(f"overlap: {self.overlap} does not fit windows of {self.max_tokens} tokens")
-        if set(self.calibration) != set(self.thresholds) or not set(self.calibration) <= set(self.labels):
-            raise ValueError("calibration and thresholds: not for the same known labels")
-        if MISALIGNMENT not in self.calibration:
-            raise ValueError(f"calibration: {MISALIGNMENT} missing")
+        if set(self.heads) != set(self.thresholds) or not set(self.heads) <= set(self.labels):
+            raise ValueError("heads and thresholds: not for the same known labels")
+        if MISALIGNMENT not in self.heads:
+            raise ValueError(f"heads: {MISALIGNMENT} missing")
+        for label, heads in self.heads.items():
+            if not all(statistics_known(head) for head in (heads.screen, heads.ensemble, heads.encoder_alone)):
+                raise ValueError(f"heads: {label} does not weigh the statistics that this version computes")
         return self
 
     @property
     def uncovered(self) -> tuple[str, ...]:
         """Labels that the bundle was not trained for. It gives no score for these, rather than a low one."""
-        return tuple(label for label in self.labels if label not in self.calibration)
+        return tuple(label for label in self.labels if label not in self.heads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,19 @@ def write_bundle(folder: Path, files: dict[str, bytes], **description: Any) -> M
         (folder / name).write_bytes(data)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
+
+
+def rewritten(folder: Path, out: Path, *, files: dict[str, bytes] | None = None, **changes: Any) -> Manifest:
+    """A new bundle in the new folder `out`: the one in `folder`, some `files` and fields of its manifest replaced."""
+    bundle = load_bundle(folder)
+    fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
+    kept = {name: value for name, value in fields.items() if name not in ("version", "files")}
+    return write_bundle(out, {**bundle.files, **(files or {})}, **{**kept, **changes})
+
+
+def rethresholded(folder: Path, out: Path, thresholds: dict[str, float]) -> Manifest:
+    """A new bundle in `out`: the one in `folder` with other thresholds. Its version differs."""
+    return rewritten(folder, out, thresholds=thresholds)
 
 
 def _read_manifest(folder: Path) -> Manifest:

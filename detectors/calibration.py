@@ -1,40 +1,69 @@
-"""From raw classifier outputs to probabilities, and from probabilities to flags."""
+"""From window logits to a conversation's calibrated probability: the conversation head."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from detectors.summary import STATISTICS
 from detectors.transcript import Frozen
 
+_CLIP = 30.0
 
-class PlattScaling(Frozen):
-    """p = 1 / (1 + exp(-(encoder * x + screen * s + intercept))) of largest window logits x and s.
 
-    Platt scaling (Platt 1999) over both detectors of the cascade; fitted on conversations held out from training. The
-    probability holds at the share of misaligned conversations that the held-out set had.
+class BetaCalibration(Frozen):
+    """logit p' = a * ln p - b * ln(1 - p) + c, with a, b >= 0 (Kull, Silva Filho, Flach 2017).
+
+    a = b = 1 and c = 0 leaves p as it is.
     """
 
-    encoder: float = Field(ge=0)
-    screen: float = Field(ge=0)
+    a: float = Field(default=1.0, ge=0)
+    b: float = Field(default=1.0, ge=0)
+    c: float = 0.0
+
+    def probability(self, logit: float) -> float:
+        """p' for p = sigmoid(`logit`); NaN where that is NaN."""
+        clipped = max(-_CLIP, min(_CLIP, logit)) if not math.isnan(logit) else logit
+        return sigmoid(self.c - self.a * math.log1p(math.exp(-clipped)) + self.b * math.log1p(math.exp(clipped)))
+
+
+class Head(Frozen):
+    """One label's probability from a conversation's statistics (see `detectors.summary.STATISTICS`).
+
+    logit = intercept + the statistics weighted, never negatively: more suspicious windows never make a conversation
+    less suspicious. Then calibrated. The probability holds at the share of positives that it was fitted at.
+    """
+
+    screen: tuple[float, ...] = ()
+    encoder: tuple[float, ...] = ()
     intercept: float
+    calibration: BetaCalibration = BetaCalibration()
 
-    def probability(self, encoder: float, screen: float) -> float:
-        """The calibrated probability; NaN where an input is NaN."""
-        return sigmoid(self.encoder * encoder + self.screen * screen + self.intercept)
+    def logit(self, screen: Sequence[float], encoder: Sequence[float] = ()) -> float:
+        """Before calibration. `screen` and `encoder`: [STATISTICS], or empty where this head does not read them."""
+        pairs = [*zip(self.screen, screen, strict=False), *zip(self.encoder, encoder, strict=False)]
+        return self.intercept + sum(weight * value for weight, value in pairs if weight)
+
+    def probability(self, screen: Sequence[float], encoder: Sequence[float] = ()) -> float:
+        """Calibrated."""
+        return self.calibration.probability(self.logit(screen, encoder))
 
 
-class LabelCalibration(Frozen):
+class LabelHeads(Frozen):
     """How one label's probability comes about at each stage of the cascade."""
 
-    screen: PlattScaling
-    """For conversations of which no window went past the screen (`encoder` is 0)."""
-    ensemble: PlattScaling
-    encoder_alone: PlattScaling
-    """The encoder's own probability, reported as one detector's score (`screen` is 0)."""
+    screen: Head
+    """For conversations of which no window went past the screen."""
+    ensemble: Head
+    encoder_alone: Head
+    """The encoder's own probability, reported as one detector's score, and what the audit judges by."""
+
+
+def statistics_known(head: Head) -> bool:
+    """Whether a head's weights fit the statistics of this version, none negative."""
+    return all(len(each) in (0, len(STATISTICS)) and all(w >= 0 for w in each) for each in (head.screen, head.encoder))
 
 
 def sigmoid(x: float) -> float:
@@ -44,13 +73,3 @@ def sigmoid(x: float) -> float:
     if x > -700:
         return math.exp(x) / (1 + math.exp(x))
     return x if math.isnan(x) else 0.0
-
-
-def largest_logits(logits: NDArray[np.float32], conversations: NDArray[np.intp], count: int) -> NDArray[np.float32]:
-    """[conversations, labels]: each conversation's largest window logit. -inf where it has no window.
-
-    `logits` is [windows, labels]; `conversations` says for each window which conversation it is of.
-    """
-    largest = np.full((count, logits.shape[1]), -np.inf, dtype=np.float32)
-    np.maximum.at(largest, conversations, logits)
-    return largest

@@ -17,11 +17,13 @@ from detectors.windows import Window
 class WindowBatch:
     """Windows as arrays.
 
-    `input_ids` and `attention_mask`: int64 [windows, tokens]; `features`: float32 [windows, features].
+    `input_ids`, `attention_mask` (1: not padding) and `agent_mask` (1: the agent's own words, which are what is
+    judged): int64 [windows, tokens]; `features`: float32 [windows, features].
     """
 
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
+    agent_mask: NDArray[np.int64]
     features: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -62,13 +64,16 @@ class Batcher:
             return []
         order = np.argsort([-len(window) for window in windows], kind="stable")
         groups = [order[first : first + self._size] for first in range(0, len(order), self._size)]
-        return [(group, self._pad([windows[index] for index in group])) for group in groups]
+        return [(group, self.pad([windows[index] for index in group])) for group in groups]
 
-    def _pad(self, windows: Sequence[Window]) -> WindowBatch:
+    def pad(self, windows: Sequence[Window]) -> WindowBatch:
+        """One batch of all `windows`, in order."""
         longest = max(len(window) for window in windows)
         input_ids = np.full((len(windows), longest), self._pad_id, dtype=np.int64)
         attention_mask = np.zeros((len(windows), longest), dtype=np.int64)
+        agent_mask = np.zeros((len(windows), longest), dtype=np.int64)
         for row, window in enumerate(windows):
             input_ids[row, : len(window)] = window.input_ids
             attention_mask[row, : len(window)] = 1
-        return WindowBatch(input_ids, attention_mask, self._features(windows))
+            agent_mask[row, : len(window)] = window.of_agent
+        return WindowBatch(input_ids, attention_mask, agent_mask, self._features(windows))

@@ -11,10 +11,15 @@ import numpy as np
 from detectors.bundle import Manifest
 from detectors.ensemble import Cascade, CascadeResult
 from detectors.evidence import evidence
+from detectors.normalisation import is_legible
+from detectors.summary import STATISTICS
 from detectors.taxonomy import MISALIGNMENT, NEVER_AN_ALERT
-from detectors.transcript import TranscriptEvent
+from detectors.transcript import TranscriptEvent, part_text
 from detectors.verdict import DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
 from detectors.windows import Windower, Windows
+
+Statistics = Sequence[Sequence[float]]
+"""[labels][STATISTICS] of one conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,9 @@ class Detector:
         )
 
     def _missed(self, audited: Sequence[float]) -> int:
-        alone = self.manifest.calibration[MISALIGNMENT].encoder_alone
+        alone = self.manifest.heads[MISALIGNMENT].encoder_alone
         limit = self.manifest.thresholds[MISALIGNMENT]
-        return sum(alone.probability(logit, 0.0) >= limit for logit in audited)
+        return sum(alone.probability((), (logit,) * len(STATISTICS)) >= limit for logit in audited)
 
     def _verdict(self, item: PreparedEvent, index: int, result: CascadeResult, now: datetime) -> Verdict:
         event = item.event
@@ -88,11 +93,9 @@ class Detector:
             "decided_at": now,
         }
         if not item.windows.windows:
-            unreadable = item.windows.unreadable_parts
-            reason = "no part of it can be read as text" if unreadable else "the conversation is empty"
-            return Verdict(status=Status.UNSCORED, reason=reason, **identity)
-        screen, encoder = result.scores.screen[index], result.scores.encoder[index]
-        encoded = not np.isneginf(encoder).all()
+            return Verdict(status=Status.UNSCORED, reason=_nothing_to_score(item), **identity)
+        screen, encoder = result.screen_statistics[index], result.encoder_statistics[index]
+        encoded = bool(result.scores.encoder.count[index])
         if not np.isfinite(screen).all() or (encoded and not np.isfinite(encoder).all()):
             return Verdict(status=Status.UNSCORED, reason="a detector gave a score that is not a number", **identity)
         scores = self._scores(screen.tolist(), encoder.tolist(), encoded=encoded)
@@ -111,12 +114,12 @@ class Detector:
             **identity,
         )
 
-    def _scores(self, screen: list[float], encoder: list[float], *, encoded: bool) -> dict[str, float]:
+    def _scores(self, screen: Statistics, encoder: Statistics, *, encoded: bool) -> dict[str, float]:
         scores = {}
         for row, label in enumerate(self.manifest.labels):
-            if calibration := self.manifest.calibration.get(label):
-                scaling = calibration.ensemble if encoded else calibration.screen
-                scores[label] = scaling.probability(encoder[row] if encoded else 0.0, screen[row])
+            if heads := self.manifest.heads.get(label):
+                head = heads.ensemble if encoded else heads.screen
+                scores[label] = head.probability(screen[row], encoder[row])
         return scores
 
     def _flagged(self, scores: dict[str, float]) -> tuple[str, ...]:
@@ -145,18 +148,23 @@ class Detector:
             )
         return tuple(found)
 
-    def _detector_scores(
-        self, screen: list[float], encoder: list[float], *, encoded: bool
-    ) -> tuple[DetectorScore, ...]:
+    def _detector_scores(self, screen: Statistics, encoder: Statistics, *, encoded: bool) -> tuple[DetectorScore, ...]:
         row = self.manifest.labels.index(MISALIGNMENT)
-        calibration = self.manifest.calibration[MISALIGNMENT]
-        alone = [(self._cascade.screen, calibration.screen.probability(0.0, screen[row]))]
+        heads = self.manifest.heads[MISALIGNMENT]
+        alone = [(self._cascade.screen, heads.screen.probability(screen[row]))]
         if encoded:
-            alone.append((self._cascade.encoder, calibration.encoder_alone.probability(encoder[row], 0.0)))
+            alone.append((self._cascade.encoder, heads.encoder_alone.probability((), encoder[row])))
         return tuple(
             DetectorScore(name=detector.name, version=detector.version, score=round(score, 6))
             for detector, score in alone
         )
+
+
+def _nothing_to_score(item: PreparedEvent) -> str:
+    texts = [part_text(part) for message in item.event.messages for part in message.parts]
+    if not any(text and is_legible(text) for text in texts):
+        return "no part of it can be read as text" if None in texts else "the conversation is empty"
+    return "the agent says and does nothing in it"
 
 
 def _caveats(item: PreparedEvent) -> str | None:

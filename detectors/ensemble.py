@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration import largest_logits
 from detectors.classifier import Batcher, Classifier
 from detectors.evidence import TOP_TOKENS, TopTokens, top_tokens
+from detectors.summary import Summaries
 from detectors.windows import Window
 
 
@@ -25,13 +26,10 @@ class ScoredWindows:
 
 @dataclass(frozen=True, slots=True)
 class ConversationScores:
-    """Each conversation's largest window logit by either classifier, [conversations, labels], and where it was found.
+    """What either classifier makes of each conversation's windows; `encoder` of those that went past the screen."""
 
-    `encoder` is -inf for conversations of which no window went past the screen.
-    """
-
-    screen: NDArray[np.float32]
-    encoder: NDArray[np.float32]
+    screen: Summaries
+    encoder: Summaries
     windows_screened: int
     windows_encoded: int
 
@@ -59,11 +57,21 @@ class CascadeResult:
         self._encoded = encoded
         self.audit = audit
         self.scores = ConversationScores(
-            screen=largest_logits(screened.logits, owner, conversations),
-            encoder=largest_logits(encoded.logits, owner[chosen], conversations),
+            screen=Summaries.of(screened.logits, owner, conversations),
+            encoder=Summaries.of(encoded.logits, owner[chosen], conversations),
             windows_screened=len(windows),
             windows_encoded=len(chosen),
         )
+
+    @cached_property
+    def screen_statistics(self) -> NDArray[np.float64]:
+        """[conversations, labels, STATISTICS]."""
+        return self.scores.screen.statistics()
+
+    @cached_property
+    def encoder_statistics(self) -> NDArray[np.float64]:
+        """[conversations, labels, STATISTICS]; -inf where no window went past the screen."""
+        return self.scores.encoder.statistics()
 
     def strongest(self, conversation: int, label: int) -> tuple[Window, NDArray[np.int16], NDArray[np.float32]]:
         """The window that speaks most for `label`, with its top tokens and their weights, [k] each."""
@@ -136,8 +144,8 @@ def run(classifier: Classifier, batcher: Batcher, windows: Sequence[Window], *, 
 
 
 def placeable(windows: Sequence[Window], length: int) -> NDArray[np.bool_]:
-    """[windows, length]: which tokens come from a message, and so can be pointed at."""
+    """[windows, length]: which tokens are the agent's own words, and so can be pointed at."""
     mask = np.zeros((len(windows), length), dtype=bool)
     for row, window in enumerate(windows):
-        mask[row, : len(window)] = window.piece >= 0
+        mask[row, : len(window)] = window.of_agent
     return mask

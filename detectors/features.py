@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.tokens import TextTokenizer
+from detectors.tokens import WORD_START, TextTokenizer
 from detectors.windows import Speaker, Window
 
 FEATURE_NAMES: Final[tuple[str, ...]] = (
@@ -31,9 +31,10 @@ class StructuralFeatures:
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         vocabulary = tokenizer.vocabulary
-        self._continuation = np.asarray([token.startswith("##") for token in vocabulary])
-        self._digits = np.asarray([token.removeprefix("##").isdigit() for token in vocabulary])
-        self._punctuation = np.asarray([len(token) == 1 and not token.isalnum() for token in vocabulary])
+        bare = [token.removeprefix("##").lstrip(WORD_START) for token in vocabulary]
+        self._continuation = np.asarray([not tokenizer.starts_word(token) for token in vocabulary])
+        self._digits = np.asarray([token.isdigit() for token in bare])
+        self._punctuation = np.asarray([len(token) == 1 and not token.isalnum() for token in bare])
 
     def __call__(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Shape [windows, features]."""

@@ -66,5 +66,11 @@ def detector_from(
         labels=len(manifest.labels),
         audit_share=audit_share,
     )
-    windower = Windower(tokenizer, max_tokens=manifest.max_tokens, overlap=manifest.overlap, max_windows=max_windows)
+    windower = Windower(
+        tokenizer,
+        max_tokens=manifest.max_tokens,
+        overlap=manifest.overlap,
+        max_windows=max_windows,
+        context_chars=manifest.context_chars,
+    )
     return Detector(manifest, windower, cascade)

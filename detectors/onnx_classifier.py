@@ -12,7 +12,7 @@ import onnxruntime
 from detectors.classifier import ClassifierOutput, WindowBatch
 from detectors.errors import BundleError, ProviderError
 
-_INPUTS = {"input_ids", "attention_mask", "features"}
+_INPUTS = {"input_ids", "attention_mask", "agent_mask", "features"}
 _OUTPUTS = ["logits", "contributions"]
 _COSTLY = {"Attention", "QAttention", "MatMul", "MatMulInteger", "DynamicQuantizeMatMul", "Gemm", "FusedMatMul"}
 

@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from detectors.errors import BundleError
+from detectors.normalisation import fold_lookalikes, is_legible
 
 MAX_CHARS_AT_ONCE: Final = 20_000
 """Longer texts are tokenised in chunks, which bounds memory; a chunk ends at white space where there is some."""
+
+
+WORD_START: Final = "\u2581"
+# Names of the first, the last and the padding token. Those of ours begin with a character that the tokenizer's
+# normaliser drops: no text can spell them.
+_SPECIAL_TOKENS: Final = (("[CLS]", "\ufeff<s>"), ("[SEP]", "\ufeff</s>"), ("[PAD]", "\ufeff<pad>"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +34,10 @@ class TokenizedText:
 
 
 class TextTokenizer:
-    """WordPiece tokenizer with character offsets into the text as given, before any normalisation.
+    """A tokenizer with character offsets into the text as given, before any normalisation.
 
-    Raises `BundleError` where `definition` is not one.
+    Look-alike letters are folded first (`fold_lookalikes`, which keeps offsets). Raises `BundleError` where
+    `definition` is not a tokenizer with a beginning, an end and a padding token.
     """
 
     def __init__(self, definition: bytes) -> None:
@@ -40,15 +48,13 @@ class TextTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._tokenizer.encode_special_tokens = True  # "[SEP]" in somebody's text is text
-        self.cls_id = self._special("[CLS]")
-        self.sep_id = self._special("[SEP]")
-        self.pad_id = self._special("[PAD]")
+        self.cls_id, self.sep_id, self.pad_id = (self._special(*names) for names in _SPECIAL_TOKENS)
 
-    def _special(self, token: str) -> int:
-        number = self._tokenizer.token_to_id(token)
-        if number is None:
-            raise BundleError(f"the tokenizer has no {token}")
-        return int(number)
+    def _special(self, *names: str) -> int:
+        for name in names:
+            if (number := self._tokenizer.token_to_id(name)) is not None:
+                return int(number)
+        raise BundleError(f"the tokenizer has no {names[0]}")
 
     @cached_property
     def vocabulary(self) -> list[str]:
@@ -62,15 +68,39 @@ class TextTokenizer:
         """Ids of a short text, without special tokens."""
         return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
 
+    def starts_word(self, token: str) -> bool:
+        """Whether `token` of the vocabulary begins a word (WordPiece marks what continues, others what begins)."""
+        return token.startswith(WORD_START) if self._marks_starts else not token.startswith("##")
+
+    @cached_property
+    def _marks_starts(self) -> bool:
+        return any(token.startswith(WORD_START) for token in self.vocabulary)
+
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         """All of each text, without special tokens. Empty where there is nothing to read."""
-        chunks = [(number, base, chunk) for number, text in enumerate(texts) for base, chunk in _chunks(text)]
-        encodings = self._tokenizer.encode_batch([chunk for _, _, chunk in chunks], add_special_tokens=False)
+        chunks = [
+            (number, base, chunk)
+            for number, text in enumerate(texts)
+            for base, chunk in _chunks(text)
+            if is_legible(chunk)
+        ]
+        encodings = self._tokenizer.encode_batch(
+            [fold_lookalikes(chunk) for _, _, chunk in chunks], add_special_tokens=False
+        )
         found: list[list[NDArray[np.int32]]] = [[] for _ in texts]
-        for (number, base, _), encoding in zip(chunks, encodings, strict=True):
-            offsets = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2) + np.int32(base)
+        for (number, base, chunk), encoding in zip(chunks, encodings, strict=True):
+            offsets = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+            offsets = _without_leading_space(offsets, chunk) + np.int32(base)
             found[number].append(np.column_stack([np.asarray(encoding.ids, dtype=np.int32), offsets]))
         return [_joined(parts) for parts in found]
+
+
+def _without_leading_space(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:
+    """`offsets` [tokens, 2], less the space that SentencePiece counts to the word behind it."""
+    for row, (start, end) in enumerate(offsets.tolist()):
+        if end - start > 1 and text[start].isspace():
+            offsets[row, 0] += 1
+    return offsets
 
 
 def _joined(parts: Sequence[NDArray[np.int32]]) -> TokenizedText:

@@ -1,8 +1,9 @@
 """Windows: token-bounded slices of a conversation that remember where every token came from.
 
 The parts of a conversation are laid end to end, each behind a tag that says who speaks (`assistant:`,
-`tool call send_mail:`). A window takes as much as fits; a part that is split continues in the next window behind the
-same tag, with some overlap, so that nothing is lost at a boundary.
+`tool call send_mail:`). What the agent says, thinks and does is there in full; of what others say only the beginning
+and the end, as context. A window takes as much as fits; a part that is split continues in the next window behind the
+same tag, with some overlap, so that nothing is lost at a boundary. Windows without a word of the agent are left out.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class Speaker(IntEnum):
     TOOL_RESPONSE = 5
     OTHER = 6
 
+
+AGENT: Final = frozenset({Speaker.ASSISTANT, Speaker.REASONING, Speaker.TOOL_CALL, Speaker.OTHER})
+"""Whose words are judged. A role that nobody knows may be the agent's."""
 
 _TAGS: Final = {
     Speaker.SYSTEM: "system:",
@@ -88,6 +92,12 @@ class Window:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def of_agent(self) -> NDArray[np.bool_]:
+        """[tokens]: which tokens are the agent's own. Tags are nobody's."""
+        agents = np.asarray([*(piece.speaker in AGENT for piece in self.pieces), False])
+        return np.asarray(agents[self.piece])
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -113,9 +123,14 @@ def max_overlap(max_tokens: int) -> int:
 
 
 class Windower:
-    """Cuts messages into windows of at most `max_tokens` tokens, at most `max_windows` of them (beginning and end)."""
+    """Cuts messages into windows of at most `max_tokens` tokens, at most `max_windows` of them (beginning and end).
 
-    def __init__(self, tokenizer: TextTokenizer, *, max_tokens: int, overlap: int, max_windows: int) -> None:
+    Of a part by anyone but the agent at most `context_chars` characters are kept: two thirds from its beginning.
+    """
+
+    def __init__(
+        self, tokenizer: TextTokenizer, *, max_tokens: int, overlap: int, max_windows: int, context_chars: int
+    ) -> None:
         if not 0 <= overlap <= max_overlap(max_tokens):
             raise ValueError(f"overlap {overlap} does not fit windows of {max_tokens} tokens")
         if max_windows < 1:
@@ -124,19 +139,35 @@ class Windower:
         self._capacity = max_tokens - 2
         self._overlap = overlap
         self._max_windows = max_windows
+        self._context_chars = context_chars
         self._tags: dict[str, NDArray[np.int32]] = {}
 
     def cut(self, messages: Sequence[Message]) -> Windows:
-        """The windows of `messages`. Every character of every readable part is in one, unless `truncated`."""
-        segments = [segment for index, message in enumerate(messages) for segment in _segments(index, message)]
+        """The windows of `messages`. Every character of the agent's readable parts is in one, unless `truncated`."""
+        segments = [
+            kept
+            for index, message in enumerate(messages)
+            for segment in _segments(index, message)
+            for kept in self._clipped(segment)
+        ]
         kept = _head_and_tail(segments, self._max_windows * _CHARS_PER_WINDOW)
-        windows = list(self._pack(kept))
+        windows = [window for window in self._pack(kept) if window.of_agent.any()]
         truncated = kept is not segments or len(windows) > self._max_windows
         if len(windows) > self._max_windows:
             head = (self._max_windows + 1) // 2
             windows = windows[:head] + windows[len(windows) - (self._max_windows - head) :]
         unreadable = sum(isinstance(part, UnknownPart) for message in messages for part in message.parts)
         return Windows(tuple(windows), truncated, unreadable)
+
+    def _clipped(self, segment: _Segment) -> Iterator[_Segment]:
+        """`segment`, or of a long one that is not the agent's its beginning and its end."""
+        if segment.piece.speaker in AGENT or len(segment.text) <= self._context_chars:
+            yield segment
+            return
+        head = self._context_chars * 2 // 3
+        tail = len(segment.text) - (self._context_chars - head)
+        yield _Segment(segment.piece, segment.tag, segment.text[:head], segment.base)
+        yield _Segment(segment.piece, segment.tag, segment.text[tail:], segment.base + tail)
 
     def _pack(self, segments: Sequence[_Segment]) -> Iterator[Window]:
         filling = _Filling(self._tokenizer.cls_id, self._tokenizer.sep_id, self._capacity)

@@ -1,20 +1,23 @@
-"""Which conversations and windows a training run sees."""
+"""Which conversations and windows a training run sees, how they hang together, and what each weighs."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from detectors.taxonomy import LABELS
-from detectors.windows import Speaker, Window, Windower
+from detectors.transcript import Message, ReasoningPart, TranscriptEvent
+from detectors.windows import AGENT, Window, Windower
 from retrain.sources import LABEL_TRUST, LabelledConversation
 
-_AGENT = {Speaker.ASSISTANT, Speaker.REASONING, Speaker.TOOL_CALL}
+_LENGTH_BINS = 4
+_LIGHTEST, _HEAVIEST = 0.25, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +29,35 @@ class CutConversation:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingWindows:
-    """Windows with labels [windows, labels] and weights [windows]."""
+class Bag:
+    """Windows that share a label: at least one of them shows it (multi-instance learning), or none does."""
 
-    windows: list[Window]
+    windows: tuple[Window, ...]
     labels: NDArray[np.float32]
-    weights: NDArray[np.float32]
+    weight: float
 
-    def summary(self) -> dict[str, JsonValue]:
-        """How many windows there are, in all and of each label."""
-        counts = self.labels.sum(axis=0).tolist()
-        by_label: dict[str, JsonValue] = {label: int(count) for label, count in zip(LABELS, counts, strict=True)}
-        return {"windows": len(self.windows), "by_label": by_label}
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a training step must see together: one bag, or the two of a contrastive pair, the misaligned one first."""
+
+    bags: tuple[Bag, ...]
+
+    @property
+    def contrasted(self) -> bool:
+        return len(self.bags) == 2
+
+    @property
+    def windows(self) -> int:
+        return sum(len(bag.windows) for bag in self.bags)
+
+
+def summary(units: Sequence[Unit]) -> dict[str, JsonValue]:
+    """How many windows and bags there are, and how many bags of each label."""
+    bags = [bag for unit in units for bag in unit.bags]
+    counts = np.sum([bag.labels for bag in bags], axis=0).tolist()
+    by_label: dict[str, JsonValue] = {label: int(count) for label, count in zip(LABELS, counts, strict=True)}
+    return {"windows": sum(unit.windows for unit in units), "bags": len(bags), "by_label": by_label}
 
 
 def split(
@@ -54,10 +74,13 @@ def split(
 def sample(
     conversations: Sequence[LabelledConversation], *, per_source: int, rng: np.random.Generator
 ) -> list[LabelledConversation]:
-    """At most `per_source` conversations of each source, half of them misaligned where there are enough."""
-    chosen: list[LabelledConversation] = []
+    """At most `per_source` conversations of each source, half of them misaligned where there are enough.
+
+    Contrastive pairs are all taken.
+    """
+    chosen = [conversation for conversation in conversations if conversation.contrasted]
     for source in sorted({conversation.source for conversation in conversations}):
-        mine = [conversation for conversation in conversations if conversation.source == source]
+        mine = [c for c in conversations if c.source == source and not c.contrasted]
         sides = [[c for c in mine if c.misaligned], [c for c in mine if not c.misaligned]]
         half = [min(len(side), max(per_source // 2, per_source - len(other))) for side, other in (sides, sides[::-1])]
         for side, count in zip(sides, half, strict=True):
@@ -73,21 +96,98 @@ def cut(conversations: Iterable[LabelledConversation], windower: Windower) -> It
             yield CutConversation(conversation, windows)
 
 
-def training_windows(
-    conversations: Sequence[CutConversation], *, per_conversation: int, rng: np.random.Generator
-) -> TrainingWindows:
-    """At most `per_conversation` windows of each, only such in which the agent itself speaks or acts.
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """How often a conversation is shown without what one kind of speaker says: nothing should hang on one alone."""
 
-    A window has its conversation's labels, weighted by how far the source's labels are to be trusted. That most
-    windows of a long misaligned conversation show nothing is the known weakness of this: see the model card.
+    context: float = 0.15
+    reasoning: float = 0.2
+
+    def __call__(self, event: TranscriptEvent, rng: np.random.Generator) -> TranscriptEvent:
+        """`event`, less the parts that chance takes away. Message positions stay as they are."""
+        roles = sorted({message.role for message in event.messages} - {"assistant"})
+        dropped = {role for role in roles if rng.random() < self.context}
+        silent = rng.random() < self.reasoning
+        messages = tuple(
+            _without_parts(message) if message.role in dropped else _without_reasoning(message) if silent else message
+            for message in event.messages
+        )
+        return event.model_copy(update={"messages": messages})
+
+
+def _without_parts(message: Message) -> Message:
+    return message.model_copy(update={"parts": ()})
+
+
+def _without_reasoning(message: Message) -> Message:
+    spoken = tuple(part for part in message.parts if not isinstance(part, ReasoningPart))
+    return message.model_copy(update={"parts": spoken}) if spoken else message
+
+
+def training_units(
+    conversations: Sequence[LabelledConversation],
+    windower: Windower,
+    *,
+    per_bag: int,
+    dropout: Dropout,
+    rng: np.random.Generator,
+) -> list[Unit]:
+    """Bags of at most `per_bag` windows each. Where it is known which turns a label is about, of these alone."""
+    weights = balanced_weights(conversations)
+    bags: list[tuple[LabelledConversation, Bag]] = []
+    twins: dict[str, list[tuple[LabelledConversation, Bag]]] = {}
+    for conversation, weight in zip(conversations, weights, strict=True):
+        shown = replace(conversation, event=dropout(conversation.event, rng))
+        for item in cut([shown], windower):
+            windows = about(item)
+            drawn = sorted(rng.permutation(len(windows))[:per_bag].tolist())
+            bag = Bag(tuple(windows[index] for index in drawn), conversation.labels, weight)
+            if conversation.contrasted:
+                twins.setdefault(conversation.group, []).append((conversation, bag))
+            else:
+                bags.append((conversation, bag))
+    paired = [
+        Unit(tuple(bag for _, bag in sorted(pair, key=lambda item: -item[0].labels.sum()))) for pair in twins.values()
+    ]
+    return [*paired, *(Unit((bag,)) for _, bag in bags)]
+
+
+def about(item: CutConversation) -> tuple[Window, ...]:
+    """The windows in which the agent's labelled turns are; all of them where the turns are not known."""
+    turns = item.conversation.turns
+    if turns is None:
+        return item.windows
+    told = tuple(
+        window
+        for window in item.windows
+        if any(piece.message_index in turns and piece.speaker in AGENT for piece in window.pieces)
+    )
+    return told or item.windows
+
+
+def balanced_weights(conversations: Sequence[LabelledConversation]) -> list[float]:
+    """What each conversation weighs: trust in its source's labels, times what evens out length within the source.
+
+    Conversations of a source are put into bins by the number of characters; in each bin the aligned ones weigh as much
+    as the misaligned ones, as far as the limits on a single weight allow. Length then tells nothing about the label.
+    Pairs are even by construction, and a source with one label cannot be evened.
     """
-    windows: list[Window] = []
-    labels: list[NDArray[np.float32]] = []
-    weights: list[float] = []
-    for item in conversations:
-        of_agent = [window for window in item.windows if any(piece.speaker in _AGENT for piece in window.pieces)]
-        for index in sorted(rng.permutation(len(of_agent))[:per_conversation]):
-            windows.append(of_agent[index])
-            labels.append(item.conversation.labels)
-            weights.append(LABEL_TRUST.get(item.conversation.source, 1.0))
-    return TrainingWindows(windows, np.stack(labels), np.asarray(weights, dtype=np.float32))
+    lengths = np.asarray([_characters(conversation.event) for conversation in conversations])
+    bins = np.zeros(len(conversations), dtype=int)
+    sources = np.asarray([conversation.source for conversation in conversations])
+    for source in np.unique(sources):
+        mine = sources == source
+        edges = np.quantile(lengths[mine], np.linspace(0, 1, _LENGTH_BINS + 1)[1:-1])
+        bins[mine] = np.searchsorted(edges, lengths[mine])
+    cells = [(c.source, int(b), c.misaligned) for c, b in zip(conversations, bins, strict=True)]
+    counts = Counter(cells)
+    weights = []
+    for (source, length_bin, misaligned), conversation in zip(cells, conversations, strict=True):
+        mine, others = counts[source, length_bin, misaligned], counts[source, length_bin, not misaligned]
+        even = 1.0 if conversation.contrasted or not others else (mine + others) / (2 * mine)
+        weights.append(LABEL_TRUST.get(source, 1.0) * min(_HEAVIEST, max(_LIGHTEST, even)))
+    return weights
+
+
+def _characters(event: TranscriptEvent) -> int:
+    return sum(len(part.model_dump_json()) for message in event.messages for part in message.parts)

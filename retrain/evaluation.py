@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-FALSE_POSITIVE_RATES: Final = (0.01, 0.001)
+FALSE_POSITIVE_RATES: Final = (0.01, 0.05, 0.001)
 _RESAMPLES: Final = 500
 
 
@@ -28,6 +28,33 @@ def recall_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], false_po
     negatives = np.sort(scores[~positive])[::-1]
     limit = negatives[min(int(false_positive_rate * len(negatives)), len(negatives) - 1)]
     return float((scores[positive] > limit).mean())
+
+
+def length_matched_auroc(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], lengths: NDArray[np.int64], *, bins: int = 5
+) -> float | None:
+    """AUROC among conversations of about the same length: the mean over length bins, by the pairs each can compare.
+
+    None where no bin has both classes.
+    """
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)[1:-1]))
+    found: list[tuple[float, int]] = []
+    binned = np.searchsorted(edges, lengths)
+    for each in np.unique(binned):
+        rows = binned == each
+        comparable = int(positive[rows].sum()) * int((~positive[rows]).sum())
+        if comparable:
+            found.append((auroc(scores[rows], positive[rows]), comparable))
+    total = sum(weight for _, weight in found)
+    return round(sum(value * weight for value, weight in found) / total, 4) if total else None
+
+
+def calibration_error(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bins: int = 10) -> float:
+    """Expected calibration error: how far predicted and real shares lie apart, over bins with as many scores each."""
+    order = np.argsort(scores, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    gaps = [abs(float(scores[part].mean()) - float(positive[part].mean())) * len(part) for part in parts]
+    return round(sum(gaps) / len(order), 4)
 
 
 def measure(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, seed: int) -> dict[str, JsonValue]:

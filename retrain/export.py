@@ -14,7 +14,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
 from retrain.graph import HEAD_NODES, encoder_graph, screen_graph
-from retrain.model import BIGRAM_FACTOR, UNIGRAM_FACTOR, Encoder, Screen
+from retrain.hashing import BIGRAM_FACTOR, UNIGRAM_FACTOR
+from retrain.model import Encoder, Screen
 
 _TOLERANCE = 1e-3
 
@@ -70,11 +71,13 @@ def _weights(network: nn.Module) -> dict[str, NDArray[np.float32]]:
 def _check(model: bytes, network: nn.Module, **more: NDArray[np.float32]) -> None:
     """Raises `ValueError` where the graph does not compute what the network does."""
     rng = np.random.default_rng(0)
-    input_ids = rng.integers(1000, 20000, (3, 40))
+    input_ids = rng.integers(10, 1000, (3, 40))
     attention_mask = (np.arange(40) < np.asarray([[40], [17], [3]])).astype(np.int64)
-    given = {"input_ids": input_ids, "attention_mask": attention_mask, **more}
+    agent_mask = attention_mask * (rng.random((3, 40)) < 0.7)
+    given = {"input_ids": input_ids, "attention_mask": attention_mask, "agent_mask": agent_mask, **more}
     session = onnxruntime.InferenceSession(model)
-    served = session.run(["logits", "contributions"], given)
+    fed = {node.name: given[node.name] for node in session.get_inputs()}
+    served = session.run(["logits", "contributions"], fed)
     network.eval()
     with torch.no_grad():
         trained = network(**{name: torch.from_numpy(value) for name, value in given.items()})

@@ -1,53 +1,131 @@
-"""Calibration and thresholds, from conversations that training never saw."""
+"""The conversation head: its weights, calibration and thresholds, from conversations that training never saw."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from sklearn.model_selection import StratifiedGroupKFold
 
-from detectors.calibration import LabelCalibration, PlattScaling
+from detectors.calibration import BetaCalibration, Head, LabelHeads
+from detectors.summary import STATISTICS
 
 MIN_POSITIVES = 10
 """A label with fewer held-out positives is not calibrated, and so not covered."""
 
+_FOLDS = 5
+_PENALTY = 1.0
+Matrix = NDArray[np.float64]
 
-def calibrate(
-    encoder: NDArray[np.float32], screen: NDArray[np.float32], positive: NDArray[np.bool_]
-) -> LabelCalibration | None:
-    """Scaling for one label from its largest logits [conversations]; None with under `MIN_POSITIVES` of either kind.
 
-    `encoder` is -inf for conversations that the screen stopped: they count for the screen's own scaling alone.
+def fit_heads(
+    screen: Matrix,
+    encoder: Matrix,
+    positive: NDArray[np.bool_],
+    groups: Sequence[str],
+    *,
+    weights: NDArray[np.float64] | None = None,
+    fewest: int = MIN_POSITIVES,
+) -> LabelHeads | None:
+    """Heads for one label from statistics [conversations, STATISTICS]; None with under `fewest` of either kind.
+
+    `encoder` is -inf for conversations that the screen stopped: they count for the screen's own head alone. `groups`:
+    conversations of one scenario stay together when calibration is cross-fitted. `weights` [conversations] say how much
+    each counts; all the same if not given.
     """
-    encoded = np.isfinite(encoder)
-    if min(positive[encoded].sum(), (~positive[encoded]).sum()) < MIN_POSITIVES:
+    each = np.ones(len(positive)) if weights is None else weights
+    encoded = np.isfinite(encoder).all(axis=1)
+    if min(positive[encoded].sum(), (~positive[encoded]).sum()) < fewest:
         return None
-    return LabelCalibration(
-        screen=_fit(None, screen, positive),
-        ensemble=_fit(encoder[encoded], screen[encoded], positive[encoded]),
-        encoder_alone=_fit(encoder[encoded], None, positive[encoded]),
+    names = np.asarray(groups)
+    both = np.concatenate([screen[encoded], encoder[encoded]], axis=1)
+    return LabelHeads(
+        screen=_head(screen, positive, names, each, screen=True, encoder=False),
+        ensemble=_head(both, positive[encoded], names[encoded], each[encoded], screen=True, encoder=True),
+        encoder_alone=_head(
+            encoder[encoded], positive[encoded], names[encoded], each[encoded], screen=False, encoder=True
+        ),
     )
 
 
-def _fit(
-    encoder: NDArray[np.float32] | None, screen: NDArray[np.float32] | None, positive: NDArray[np.bool_]
-) -> PlattScaling:
-    given = {name: column for name, column in (("encoder", encoder), ("screen", screen)) if column is not None}
-    if not given:
-        share = float(positive.mean())
-        return PlattScaling(encoder=0.0, screen=0.0, intercept=round(math.log(share / (1 - share)), 6))
-    model = LogisticRegression(C=1.0).fit(np.stack(list(given.values()), axis=1), positive)
-    slopes = {name: float(slope) for name, slope in zip(given, model.coef_[0], strict=True)}
-    helpful = {name: given[name] for name, slope in slopes.items() if slope > 0}
-    if len(helpful) < len(given):  # a detector that helps only upside down is noise: fit again without it
-        return _fit(helpful.get("encoder"), helpful.get("screen"), positive)
-    rounded = {"encoder": 0.0, "screen": 0.0} | {name: round(slope, 6) for name, slope in slopes.items()}
-    return PlattScaling(**rounded, intercept=round(float(model.intercept_[0]), 6))
+def _head(
+    statistics: Matrix,
+    positive: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    each: NDArray[np.float64],
+    *,
+    screen: bool,
+    encoder: bool,
+) -> Head:
+    """Weights from all conversations; calibration from scores that each fold's own weights did not see."""
+    weights, intercept = fit_logistic(statistics, positive, each=each)
+    unseen = np.empty(len(positive))
+    parts = max(2, min(_FOLDS, int(positive.sum()), int((~positive).sum()), len(set(groups.tolist()))))
+    folds = StratifiedGroupKFold(parts).split(statistics, positive, groups)
+    for rest, fold in folds:
+        if positive[rest].all() or not positive[rest].any():
+            unseen[fold] = statistics[fold] @ weights + intercept
+            continue
+        fold_weights, fold_intercept = fit_logistic(statistics[rest], positive[rest], each=each[rest])
+        unseen[fold] = statistics[fold] @ fold_weights + fold_intercept
+    size = len(STATISTICS)
+    rounded = tuple(round(float(weight), 6) for weight in weights)
+    return Head(
+        screen=rounded[:size] if screen else (),
+        encoder=rounded[-size:] if encoder else (),
+        intercept=round(intercept, 6),
+        calibration=fit_beta(unseen, positive, each=each),
+    )
 
 
-def threshold(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, false_positive_rate: float) -> float:
+def fit_logistic(
+    x: Matrix, positive: NDArray[np.bool_], *, penalty: float = _PENALTY, each: NDArray[np.float64] | None = None
+) -> tuple[Matrix, float]:
+    """Weights [columns], none negative, and intercept of a logistic regression with an L2 penalty.
+
+    Columns are scaled for the fit. None negative: a detector that helps only upside down is noise.
+    """
+    scale = np.maximum(x.std(axis=0), 1e-6)
+    centre = x.mean(axis=0)
+    scaled = (x - centre) / scale
+    counted = np.ones(len(positive)) if each is None else each
+    share = float(np.clip(np.average(positive, weights=counted), 1e-3, 1 - 1e-3))
+    start = np.asarray([*np.zeros(x.shape[1]), math.log(share / (1 - share))])
+    found = minimize(
+        _logistic_loss,
+        start,
+        args=(scaled, np.where(positive, 1.0, -1.0), counted, penalty),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * x.shape[1] + [(None, None)],
+    ).x
+    weights = found[:-1] / scale
+    return weights, float(found[-1] - weights @ centre)
+
+
+def fit_beta(
+    logits: Matrix, positive: NDArray[np.bool_], *, each: NDArray[np.float64] | None = None
+) -> BetaCalibration:
+    """Beta calibration (Kull et al. 2017) of sigmoid(`logits`): logistic in ln p and -ln(1 - p), both weights >= 0."""
+    clipped = np.clip(logits, -30, 30)
+    columns = np.stack([-np.logaddexp(0, -clipped), np.logaddexp(0, clipped)], axis=1)
+    (a, b), c = fit_logistic(columns, positive, penalty=0.01, each=each)
+    if a == b == 0:
+        return BetaCalibration()
+    return BetaCalibration(a=round(float(a), 6), b=round(float(b), 6), c=round(c, 6))
+
+
+def _logistic_loss(values: Matrix, x: Matrix, sign: Matrix, each: Matrix, penalty: float) -> tuple[float, Matrix]:
+    margins = sign * (x @ values[:-1] + values[-1])
+    pull = -each * sign / (1 + np.exp(np.clip(margins, -500, 500)))
+    loss = float((each * np.logaddexp(0, -margins)).sum() + penalty / 2 * (values[:-1] ** 2).sum())
+    return loss, np.asarray([*(x.T @ pull + penalty * values[:-1]), pull.sum()])
+
+
+def threshold(scores: Matrix, positive: NDArray[np.bool_], *, false_positive_rate: float) -> float:
     """The lowest threshold that a new negative reaches with at most this probability, as far as n negatives can tell.
 
     A new negative is above the k-th largest of n others with probability k / (n + 1) (split-conformal prediction), so

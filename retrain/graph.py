@@ -40,10 +40,10 @@ class _Graph:
     def fused(self, operator: str, *inputs: str, output: str, **attributes: object) -> str:
         return self.node(operator, *inputs, output=output, domain="com.microsoft", **attributes)
 
-    def model(self, name: str, *, labels: int, features: int | None = None) -> onnx.ModelProto:
+    def model(self, name: str, *, masks: tuple[str, ...], labels: int, features: int | None = None) -> onnx.ModelProto:
         inputs = [
             helper.make_tensor_value_info(each, TensorProto.INT64, ["windows", "tokens"])
-            for each in ("input_ids", "attention_mask")
+            for each in ("input_ids", *masks)
         ]
         if features is not None:
             inputs.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["windows", features]))
@@ -83,7 +83,7 @@ def screen_graph(weights: Weights, *, unigram_factor: int, bigram_factor: int) -
     both = [graph.node("Cast", row, to=TensorProto.FLOAT, output=f"{row}_float") for row in looked_up]
     tokens = graph.node("Add", *both, output="tokens")
 
-    mask = graph.node("Cast", "attention_mask", to=TensorProto.FLOAT, output="mask")
+    mask = graph.node("Cast", "agent_mask", to=TensorProto.FLOAT, output="mask")
     count = graph.node("ReduceSum", mask, axis, keepdims=1, output="count")
     count = graph.node("Max", count, graph.constant("at_least", np.asarray(1, dtype=np.float32)), output="some")
     scale = graph.node("Div", mask, graph.node("Sqrt", count, output="root"), output="scale")
@@ -99,7 +99,7 @@ def screen_graph(weights: Weights, *, unigram_factor: int, bigram_factor: int) -
         output="structure",
     )
     graph.node("Add", text, structure, output="logits")
-    return graph.model("screen", labels=labels, features=weights["features.weight"].shape[1])
+    return graph.model("screen", masks=("agent_mask",), labels=labels, features=weights["features.weight"].shape[1])
 
 
 def encoder_graph(weights: Weights, *, layers: int, heads: int, epsilon: float) -> onnx.ModelProto:
@@ -111,7 +111,7 @@ def encoder_graph(weights: Weights, *, layers: int, heads: int, epsilon: float) 
     for layer in range(layers):
         hidden = _layer(graph, weights, f"bert.encoder.layer.{layer}", hidden, heads, epsilon)
     _pooling(graph, weights, hidden)
-    return graph.model("encoder", labels=labels)
+    return graph.model("encoder", masks=("attention_mask", "agent_mask"), labels=labels)
 
 
 def _embeddings(graph: _Graph, weights: Weights, epsilon: float) -> str:
@@ -172,14 +172,14 @@ def _pooling(graph: _Graph, weights: Weights, hidden: str) -> None:
     attention = graph.node(
         "Add", attention, graph.constant("pool_bias", weights["attention.bias"]), output="pool_scores"
     )
-    unmasked = graph.node(
+    of_agent = graph.node(
         "Unsqueeze",
-        graph.node("Cast", "attention_mask", to=TensorProto.BOOL, output="unmasked_flat"),
+        graph.node("Cast", "agent_mask", to=TensorProto.BOOL, output="of_agent_flat"),
         graph.constant("pool_last", np.asarray([2])),
-        output="unmasked",
+        output="of_agent",
     )
     filler = graph.constant("pool_filler", np.asarray(_MASK_FILTER, dtype=np.float32))
-    visible = graph.node("Where", unmasked, attention, filler, output="pool_visible")
+    visible = graph.node("Where", of_agent, attention, filler, output="pool_visible")
     pooling = graph.node("Softmax", visible, axis=1, output="pooling")
     tokens = graph.node(
         "MatMul", hidden, graph.constant("token_weight", weights["token_logits.weight"].T), output="token_logits"

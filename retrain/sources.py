@@ -23,7 +23,7 @@ from detectors.codec.json_bytes import parse
 from detectors.taxonomy import LABELS, MISALIGNMENT, NEVER_AN_ALERT, Category
 from detectors.transcript import TranscriptEvent
 
-_EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 # Names that data sets use for categories of ours.
 _ALIASES: Final = {
@@ -43,17 +43,25 @@ LABEL_TRUST: Final = {
     "benign_agents": 0.7,  # failures of ability, taken for aligned
     "astowolfo_logs": 0.7,  # unverified
     "onpolicy_deception": 0.3,  # often not decidable from the text alone
+    "corpus": 1.0,  # by construction, and turn by turn
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledConversation:
-    """`labels` is float32 [LABELS], 1 for what the conversation shows. Variants of one scenario share `group`."""
+    """`labels` is float32 [LABELS], 1 for what the conversation shows. Variants of one scenario share `group`.
+
+    `turns`: positions of the messages that the label is about, where that is known. `contrasted`: the other
+    conversation of its group is its twin, with the other label.
+    """
 
     event: TranscriptEvent
     labels: NDArray[np.float32]
     source: str
     group: str
+    turns: frozenset[int] | None = None
+    language: str = "en"
+    contrasted: bool = False
 
     @property
     def misaligned(self) -> bool:
@@ -93,5 +101,6 @@ def _conversation(row: JsonValue, source: str) -> LabelledConversation:
         if category in LABELS:  # a few sets name what the setting was, not what went wrong
             labels[LABELS.index(category)] = 1
         labels[LABELS.index(MISALIGNMENT)] = category not in NEVER_AN_ALERT
-    event = event_from_line({"id": row["id"], "messages": row["messages"]}, now=_EPOCH)
-    return LabelledConversation(event, labels, source, str(row.get("group") or row.get("pair") or row["id"]))
+    event = event_from_line({"id": row["id"], "messages": row["messages"]}, now=EPOCH)
+    group = str(row.get("group") or row.get("pair") or row["id"])
+    return LabelledConversation(event, labels, source, group, language=str(row.get("language") or "en"))

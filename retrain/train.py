@@ -1,10 +1,10 @@
-"""Trains a bundle from labelled transcripts, and writes into its manifest what it measured of it.
+"""Trains a bundle from labelled transcripts and Plumbline's own pairs.
 
     python -m retrain.train --data DIR --out detectors/bundles/first
 
-`DIR` holds `train/` (the only transcripts that shape weights), and, where they are at hand, `dev/` and `eval_only/` to
-measure on.
-The same data, seed, versions, number of threads and kind of CPU give the same bundle.
+`DIR/train/` and `retrain/corpus/train/` are the only transcripts that shape weights; a part of both is held out, by
+scenario, for the conversation head, its calibration and the thresholds. How good the bundle is elsewhere is for
+`retrain.evaluate` to say. The same data, seed, versions, number of threads and kind of CPU give the same bundle.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,36 +22,40 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnxruntime
-import sklearn
+import scipy
 import tokenizers
 import torch
 import transformers
 
 from detectors.bundle import ENCODER, MANIFEST, SCREEN, TOKENIZER, write_bundle
 from detectors.classifier import Batcher
+from detectors.ensemble import run
 from detectors.features import FEATURE_NAMES, StructuralFeatures
+from detectors.onnx_classifier import OnnxClassifier, Provider
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
+from detectors.transcript import part_text
 from detectors.windows import Windower
-from retrain.base import base_weights
-from retrain.dataset import TrainingWindows, cut, sample, split, training_windows
+from retrain.base import Base, load_base
+from retrain.corpus import Pair, conversations, read_pairs
+from retrain.corpus.pairs import SOURCE, corpus_files
+from retrain.dataset import Dropout, Unit, cut, sample, split, summary, training_units
 from retrain.export import export_encoder, export_screen, quantise
-from retrain.measurement import Served, decide, measure_folder, pairs_ranked_right, pass_logit
-from retrain.model import Encoder, Screen, freeze, load_base
+from retrain.measurement import Served, decide, pass_logit
+from retrain.model import Encoder, Screen, bert, freeze
 from retrain.optimisation import Schedule, bf16_is_fast, fit
-from retrain.sources import data_digest, read_source, source_files
+from retrain.sources import LabelledConversation, data_digest, read_source, source_files
 
-_DECIDING = (torch, transformers, tokenizers, onnx, onnxruntime, sklearn, np)
-PASS_RECALL = 0.99
-"""Share of held-out misaligned conversations that the screen must let through to the encoder."""
+_DECIDING = (torch, transformers, tokenizers, onnx, onnxruntime, scipy, np)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How much of each source one network sees."""
+    """How much of each public source one network sees, in how many passes with fresh dropout; the pairs come whole."""
 
     per_source: int
-    windows_per_conversation: int
+    windows_per_bag: int
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +64,32 @@ class Recipe:
 
     name: str = "first"
     seed: int = 7
-    held_out: float = 0.15
+    base: Literal["e5", "minilm"] = "e5"
+    vocabulary: int = 40_000
+    held_out: float = 0.25
     max_tokens: int = 256
     overlap: int = 32
+    context_chars: int = 300
     max_windows: int = 64
-    encoder_sample: Sample = Sample(per_source=560, windows_per_conversation=2)
-    screen_sample: Sample = Sample(per_source=2500, windows_per_conversation=4)
-    frozen_layers: int = 3
+    encoder_sample: Sample = Sample(per_source=300, windows_per_bag=2)
+    screen_sample: Sample = Sample(per_source=1500, windows_per_bag=4)
+    corpus_passes: int = 3
+    dropout: Dropout = Dropout()
+    frozen_layers: int = 6
     buckets: int = 2**16
+    pass_share: float = 0.5
     false_positive_budget: float = 0.01
-    held_out_per_source: int = 150
-    measured_per_source: int = 100
+    held_out_per_source: int = 120
     weights: Literal["int8", "float32"] = "int8"
-    screen: Schedule = Schedule(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
+    screen: Schedule = Schedule(epochs=4, batch_size=32, learning_rate=0.0, fresh_learning_rate=0.02, weight_decay=0.0)
     encoder: Schedule = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
 
 
-def train(recipe: Recipe, data: Path, base: Path, out: Path, pairs: Path | None = None) -> None:
-    """Writes a new bundle to `out`, replacing one that is there. `pairs`: contrastive pairs, only to measure on."""
+BaseOf = Callable[[Iterator[str]], Base]
+
+
+def train(recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: Path) -> None:
+    """Writes a new bundle to `out`, replacing one that is there. `base_of` gives the weights to start from."""
     began = time.monotonic()
     threads = torch.get_num_threads()
     torch.manual_seed(recipe.seed)
@@ -85,70 +98,63 @@ def train(recipe: Recipe, data: Path, base: Path, out: Path, pairs: Path | None 
 
     # 1. Conversations: a part to fit, a part held out by group.
     files = source_files(data / "train")
-    conversations = [conversation for path in files for conversation in read_source(path)]
-    to_fit, held_out = split(conversations, held_out=recipe.held_out, seed=recipe.seed)
-    say(f"{len(conversations)} conversations, {len(to_fit)} to fit from, {len(held_out)} held out")
+    everything = [*conversations(pairs), *(item for path in files for item in read_source(path))]
+    to_fit, held_out = split(everything, held_out=recipe.held_out, seed=recipe.seed)
+    say(f"{len(everything)} conversations, {len(to_fit)} to fit from, {len(held_out)} held out")
 
-    # 2. Windows. The screen is cheap enough to see several times as many as the encoder.
-    definition = (base / "tokenizer.json").read_bytes()
-    tokenizer = TextTokenizer(definition)
-    windower = Windower(tokenizer, max_tokens=recipe.max_tokens, overlap=recipe.overlap, max_windows=recipe.max_windows)
-
-    def windows_of(some: Sample) -> TrainingWindows:
-        chosen = sample(to_fit, per_source=some.per_source, rng=rng)
-        return training_windows(list(cut(chosen, windower)), per_conversation=some.windows_per_conversation, rng=rng)
-
-    # 3. Networks.
+    # 2. The base network and its tokenizer, for the words of these conversations.
+    base = base_of(_texts(sample(to_fit, per_source=recipe.encoder_sample.per_source, rng=rng)))
+    tokenizer = TextTokenizer(base.tokenizer)
+    windower = Windower(
+        tokenizer,
+        max_tokens=recipe.max_tokens,
+        overlap=recipe.overlap,
+        max_windows=recipe.max_windows,
+        context_chars=recipe.context_chars,
+    )
     features = StructuralFeatures(tokenizer)
+
+    # 3. Two networks. The screen is cheap enough to see several times as much as the encoder.
+    def units_of(some: Sample) -> list[Unit]:
+        chosen = sample(to_fit, per_source=some.per_source, rng=rng)
+        contrasted = [item for item in chosen if item.contrasted]
+        shown = [*chosen, *contrasted * (recipe.corpus_passes - 1)]
+        return training_units(shown, windower, per_bag=some.windows_per_bag, dropout=recipe.dropout, rng=rng)
+
     screen = Screen(buckets=recipe.buckets, features=len(FEATURE_NAMES), labels=len(LABELS))
-    encoder = Encoder(load_base(base), labels=len(LABELS))
+    encoder = Encoder(bert(base), labels=len(LABELS))
     freeze(encoder, layers=recipe.frozen_layers)
     seen: dict[str, Any] = {}
     for name, network, some, schedule in (
         ("screen", screen, recipe.screen_sample, recipe.screen),
         ("encoder", encoder, recipe.encoder_sample, recipe.encoder),
     ):
-        windows = windows_of(some)
-        seen[name] = windows.summary()
-        say(f"{name}: {seen[name]['windows']} windows")
+        units = units_of(some)
+        seen[name] = summary(units)
+        say(f"{name}: {seen[name]['windows']} windows in {seen[name]['bags']} bags")
         batcher = Batcher(features, pad_id=tokenizer.pad_id, size=schedule.batch_size)
-        fit(network, windows, batcher, schedule, rng=rng, report=partial(say_of, name))
+        fit(network, units, batcher, schedule, rng=rng, report=partial(say_of, name))
 
-    # 4. Model files, and the models as they will be served.
+    # 4. Model files, as they will be served.
     exported = export_encoder(encoder)
     model_files = {
-        TOKENIZER: definition,
+        TOKENIZER: base.tokenizer,
         SCREEN: export_screen(screen, len(FEATURE_NAMES)),
         ENCODER: exported if recipe.weights == "float32" else quantise(exported),
     }
 
-    # 5. On what was held out: how much the screen lets through, then calibration and thresholds. Then measure.
+    # 5. On what was held out: how much the screen lets through, then the conversation head and its thresholds.
     kept = list(cut(sample(held_out, per_source=recipe.held_out_per_source, rng=rng), windower))
-    screened = Served(model_files, tokenizer, pass_logit=float("inf"), threads=threads).score(kept)
-    limit = pass_logit(screened, pass_recall=PASS_RECALL)
-    served = Served(model_files, tokenizer, pass_logit=limit, threads=threads)
-    scored = served.score(kept)
+    screening = OnnxClassifier("screen", "", model_files[SCREEN], provider=Provider.CPU, threads=threads)
+    batcher = Batcher(features, pad_id=tokenizer.pad_id, size=16)
+    windows = [window for item in kept for window in item.windows]
+    screened = run(screening, batcher, windows, labels=len(LABELS)).logits
+    limit = pass_logit(screened[:, LABELS.index(MISALIGNMENT)], share=recipe.pass_share)
+    scored = Served(model_files, tokenizer, pass_logit=limit, threads=threads).score(kept)
     decision = decide(scored, false_positive_budget=recipe.false_positive_budget)
-    if MISALIGNMENT not in decision.calibration:
+    if MISALIGNMENT not in decision.heads:
         raise ValueError("too few held-out conversations to calibrate on: more data, or a larger held_out share")
-    say(f"covered: {', '.join(decision.calibration)}; pass logit {limit}")
-    metrics: dict[str, Any] = {"held_out": decision.measure(scored, seed=recipe.seed)}
-    measured = [path for folder in ("dev", "eval_only") for path in source_files(data / folder)]
-    measured += source_files(pairs) if pairs else []
-    for folder in ("dev", "eval_only"):
-        for path in source_files(data / folder):
-            drawn = sample(list(read_source(path)), per_source=recipe.measured_per_source, rng=rng)
-            source = path.name.split(".")[0]
-            metrics[f"{folder}/{source}"] = measure_folder(served, decision, drawn, windower, seed=recipe.seed)
-            say(f"{folder}/{source}: {metrics[f'{folder}/{source}']['misalignment']}")
-    if pairs is not None:
-        twins = list(cut((twin for path in source_files(pairs) for twin in read_source(path)), windower))
-        scored = served.score(twins)
-        metrics["shipped_pairs"] = {
-            **pairs_ranked_right(decision, scored, [twin.conversation.group for twin in twins]),
-            **decision.measure(scored, seed=recipe.seed),
-        }
-        say(f"shipped pairs: {metrics['shipped_pairs']}")
+    say(f"covered: {', '.join(decision.heads)}; pass logit {limit}")
 
     # 6. The bundle.
     staging = out.with_name(f"{out.name}.new")
@@ -161,14 +167,15 @@ def train(recipe: Recipe, data: Path, base: Path, out: Path, pairs: Path | None 
         features=FEATURE_NAMES,
         max_tokens=recipe.max_tokens,
         overlap=recipe.overlap,
+        context_chars=recipe.context_chars,
         pass_logit=limit,
-        calibration=decision.calibration,
+        heads=decision.heads,
         thresholds=decision.thresholds,
         false_positive_budget=recipe.false_positive_budget,
         data={
-            "digest": data_digest(files),
-            "sources": [path.name for path in files],
-            "digest_of_measured": data_digest(measured),
+            "digest": data_digest([*files, *corpus_files("train")] if pairs else files),
+            "sources": [*([SOURCE] if pairs else []), *(path.name.split(".")[0] for path in files)],
+            "pairs": len(pairs),
             "seen_by": seen,
             "held_out_share_misaligned": decision.share_misaligned,
         },
@@ -178,12 +185,19 @@ def train(recipe: Recipe, data: Path, base: Path, out: Path, pairs: Path | None 
             "bfloat16": bf16_is_fast(),
             "versions": {module.__name__: module.__version__ for module in _DECIDING},
         },
-        metrics=metrics,
+        metrics={"held_out": decision.measure(scored, seed=recipe.seed)},
     )
     if out.exists():
         shutil.rmtree(out)
     staging.rename(out)
     say(f"{manifest.version} in {out} after {(time.monotonic() - began) / 60:.0f} min")
+
+
+def _texts(some: list[LabelledConversation]) -> Iterator[str]:
+    for conversation in some:
+        for message in conversation.event.messages:
+            for part in message.parts:
+                yield (part_text(part) or "")[:4000]
 
 
 def say(line: str) -> None:
@@ -196,10 +210,10 @@ def say_of(what: str, line: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ (and dev/, eval_only/)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; one that is there is replaced")
-    parser.add_argument("--pairs", type=Path, help="folder of contrastive pairs to measure on")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
+    parser.add_argument("--base", choices=["e5", "minilm"], default=Recipe().base, help="weights to start from")
     parser.add_argument("--weights", choices=["int8", "float32"], default="int8", help="float32 for GPUs")
     parser.add_argument("--threads", type=int, default=2, help="part of what makes a run repeatable")
     arguments = parser.parse_args()
@@ -210,13 +224,9 @@ def main() -> int:
         say(f"{arguments.out} is there and is no bundle: it is left alone")
         return 2
     torch.set_num_threads(arguments.threads)
-    train(
-        Recipe(seed=arguments.seed, weights=arguments.weights),
-        arguments.data,
-        base_weights(),
-        arguments.out,
-        arguments.pairs,
-    )
+    recipe = Recipe(seed=arguments.seed, base=arguments.base, weights=arguments.weights)
+    base_of = partial(load_base, recipe.base, pieces=recipe.vocabulary)
+    train(recipe, arguments.data, read_pairs("train"), base_of, arguments.out)
     return 0
 
 

@@ -30,7 +30,7 @@ def _body(**fields: Any) -> dict[str, Any]:
         "event_id": "bad-input",
         "conversation_id": "bad-input",
         "occurred_at": "2026-01-02T03:04:05Z",
-        "messages": [{"role": "user", "content": "What is the weather like?"}],
+        "messages": [{"role": "assistant", "content": "What is the weather like?"}],
         **fields,
     }
 

@@ -11,7 +11,19 @@ import structlog
 import typer
 
 from detectors.errors import DetectorsError
-from services.cli import dead_letters, demo, doctor, score, services_commands, topics, verdicts
+from services.cli import (
+    adapt,
+    dead_letters,
+    demo,
+    doctor,
+    evaluate,
+    judge,
+    score,
+    services_commands,
+    thresholds,
+    topics,
+    verdicts,
+)
 from services.errors import DeadLetterFlood, ServicesError, SettingsError
 
 app = typer.Typer(
@@ -34,6 +46,10 @@ app.command("record")(services_commands.record)
 app.command("broker")(services_commands.broker)
 app.command("replay")(services_commands.replay_files)
 app.command("score")(score.score)
+app.command("evaluate")(evaluate.evaluate)
+app.command("thresholds")(thresholds.thresholds)
+app.command("adapt")(adapt.adapt)
+app.command("judge")(judge.judge)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")

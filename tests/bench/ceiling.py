@@ -61,7 +61,11 @@ class Sessions:
             for file in (SCREEN, ENCODER)
         )
         self._windower = Windower(
-            tokenizer, max_tokens=manifest.max_tokens, overlap=manifest.overlap, max_windows=settings.max_windows
+            tokenizer,
+            max_tokens=manifest.max_tokens,
+            overlap=manifest.overlap,
+            max_windows=settings.max_windows,
+            context_chars=manifest.context_chars,
         )
         self._taped_screen = _Taped(self._screen)
         self._taped_encoder = _Taped(_Unanswering(len(manifest.labels)))

@@ -26,8 +26,8 @@ def make_event() -> Callable[..., TranscriptEvent]:
     """Events with defaults for all that a test does not care about."""
 
     def make(*contents: str, **fields: Any) -> TranscriptEvent:
-        roles = ("user", "assistant")
-        messages = [{"role": roles[i % 2], "content": content} for i, content in enumerate(contents)]
+        roles = ("user", "assistant") if len(contents) > 1 else ("assistant",)
+        messages = [{"role": roles[i % len(roles)], "content": content} for i, content in enumerate(contents)]
         body = {"event_id": "e1", "conversation_id": "c1", "occurred_at": NOW.isoformat(), "messages": messages}
         return event_from({**body, **fields})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors.bundle import TOKENIZER, Bundle, Manifest, load_bundle
-from detectors.calibration import LabelCalibration, PlattScaling
+from detectors.calibration import Head, LabelHeads
 from detectors.classifier import Batcher, ClassifierOutput, WindowBatch
 from detectors.detector import Detector
 from detectors.ensemble import Cascade
@@ -20,6 +21,8 @@ from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
 from detectors.windows import Piece, Speaker, Window, Windower
 
+WORDPIECE = Path(__file__).parents[2] / "data" / "wordpiece.json"
+
 
 @pytest.fixture(scope="session")
 def shipped_bundle() -> Bundle:
@@ -27,7 +30,13 @@ def shipped_bundle() -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def tokenizer(shipped_bundle: Bundle) -> TextTokenizer:
+def tokenizer() -> TextTokenizer:
+    """WordPiece, with the words of these tests as tokens of their own; the shipped one has tests of its own."""
+    return TextTokenizer(WORDPIECE.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def shipped_tokenizer(shipped_bundle: Bundle) -> TextTokenizer:
     return TextTokenizer(shipped_bundle.files[TOKENIZER])
 
 
@@ -53,7 +62,7 @@ class TokenClassifier:
     def score(self, batch: WindowBatch) -> ClassifierOutput:
         for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True):
             self.windows_seen.append(tuple(ids[mask == 1].tolist()))
-        contributions = self._table[batch.input_ids] * batch.attention_mask[:, :, None].astype(np.float32)
+        contributions = self._table[batch.input_ids] * batch.agent_mask[:, :, None].astype(np.float32)
         logits = contributions.sum(axis=1, dtype=np.float32) + np.float32(self._bias)
         return ClassifierOutput(logits.astype(np.float32), contributions)
 
@@ -99,12 +108,12 @@ def make_cascade(tokenizer: TextTokenizer, features: StructuralFeatures) -> Call
     return make
 
 
-LOGIT = LabelCalibration(
-    screen=PlattScaling(encoder=0, screen=1, intercept=0),
-    ensemble=PlattScaling(encoder=1, screen=0, intercept=0),
-    encoder_alone=PlattScaling(encoder=1, screen=0, intercept=0),
+LOGIT = LabelHeads(
+    screen=Head(screen=(1.0, 0.0, 0.0), intercept=0.0),
+    ensemble=Head(encoder=(1.0, 0.0, 0.0), intercept=0.0),
+    encoder_alone=Head(encoder=(1.0, 0.0, 0.0), intercept=0.0),
 )
-"""Takes the logits for what they are."""
+"""Takes the largest logit for what it is."""
 
 
 @pytest.fixture(scope="session")
@@ -116,8 +125,9 @@ def description() -> dict[str, Any]:
         "features": FEATURE_NAMES,
         "max_tokens": 64,
         "overlap": 8,
+        "context_chars": 300,
         "pass_logit": 0.0,
-        "calibration": {MISALIGNMENT: LOGIT},
+        "heads": {MISALIGNMENT: LOGIT},
         "thresholds": {MISALIGNMENT: 0.5},
         "false_positive_budget": 0.01,
         "data": {"sources": ["made up"], "conversations": 3},
@@ -135,7 +145,7 @@ def make_detector(
 ) -> Callable[..., Detector]:
     """A detector whose encoder fires on words: `words={"sabotage": ("wreck", 8.0)}`; its screen on any of them.
 
-    Its probabilities are the sigmoid of -4 plus the word's weight. Words must be single tokens of the vocabulary.
+    It knows a word by its last token. Its probabilities are the sigmoid of -4 plus the word's weight.
     """
 
     def make(
@@ -151,7 +161,7 @@ def make_detector(
     ) -> Detector:
         weights: dict[int, dict[str, float]] = {}
         for label, (word, weight) in (words or {}).items():
-            (token,) = tokenizer.plain(word).tolist()
+            token = tokenizer.plain(word).tolist()[-1]
             weights.setdefault(token, {})[label] = weight
         covered = thresholds or dict.fromkeys(LABELS, 0.5)
         manifest = Manifest.model_validate(
@@ -161,14 +171,14 @@ def make_detector(
                 "files": {
                     name: {"sha256": "0" * 64, "bytes": 0} for name in ("tokenizer.json", "screen.onnx", "encoder.onnx")
                 },
-                "calibration": dict.fromkeys(covered, LOGIT),
+                "heads": dict.fromkeys(covered, LOGIT),
                 "thresholds": covered,
             }
         )
         screen = screen or token_classifier({token: {MISALIGNMENT: 9.0} for token in weights}, name="screen")
         encoder = encoder or token_classifier(weights, name="encoder")
         cascade = make_cascade(screen, encoder, pass_logit=pass_logit, audit_share=audit_share)
-        windower = Windower(tokenizer, max_tokens=64, overlap=8, max_windows=max_windows)
+        windower = Windower(tokenizer, max_tokens=64, overlap=8, max_windows=max_windows, context_chars=300)
         return Detector(manifest, windower, cascade)
 
     return make

@@ -192,12 +192,12 @@ def test_names_that_lead_elsewhere_are_not_written(tmp_path: Path, description: 
         ({"labels": LABELS[:-1]}, "taxonomy"),
         ({"labels": LABELS[::-1]}, "taxonomy"),
         ({"features": ("length",)}, "features"),
-        ({"format": 2}, "format"),
+        ({"format": 1}, "format"),
         ({"overlap": 30}, "overlap"),
         ({"max_tokens": 8}, "max_tokens"),
         ({"thresholds": {}}, "thresholds"),
         ({"thresholds": {MISALIGNMENT: 1.5}}, "thresholds"),
-        ({"calibration": {}, "thresholds": {}}, "misalignment missing"),
+        ({"heads": {}, "thresholds": {}}, "misalignment missing"),
         ({"pass_logit": float("nan")}, "pass_logit"),
         ({"metrics": {"recall": float("nan")}}, "metrics"),
         ({"name": "../up"}, "name"),
@@ -244,7 +244,7 @@ def test_a_verified_bundle_that_cannot_be_used_is_refused_when_it_is_opened(new_
         open_detector(new_bundle())
 
 
-@pytest.mark.parametrize("place", [(), ("files", SCREEN), ("calibration", MISALIGNMENT)])
+@pytest.mark.parametrize("place", [(), ("files", SCREEN), ("heads", MISALIGNMENT)])
 def test_a_field_added_to_the_manifest_is_refused_or_means_nothing(
     new_bundle: Callable[..., Path], place: tuple[str, ...]
 ) -> None:
@@ -269,5 +269,5 @@ def test_only_the_version_that_was_asked_for_is_opened() -> None:
 
 def test_the_shipped_bundle_is_whole() -> None:
     manifest = load_bundle(DEFAULT_BUNDLE).manifest
-    assert manifest.calibration.keys() == manifest.thresholds.keys()
-    assert set(manifest.uncovered) == set(LABELS) - manifest.calibration.keys()
+    assert manifest.heads.keys() == manifest.thresholds.keys()
+    assert set(manifest.uncovered) == set(LABELS) - manifest.heads.keys()

@@ -2,90 +2,55 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from detectors.calibration import PlattScaling, largest_logits, sigmoid
+from detectors.calibration import BetaCalibration, Head, sigmoid, statistics_known
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
-slopes = st.floats(0, 1e6)
-
-
-@given(finite, finite)
-def test_sigmoid_is_monotone_and_a_probability(a: float, b: float) -> None:
-    low, high = sorted((a, b))
-    assert 0 <= sigmoid(low) <= sigmoid(high) <= 1
+logits = st.floats(-1e4, 1e4)
+slopes = st.floats(0, 20)
 
 
-@given(st.floats(-30, 30))
-def test_sigmoid_is_symmetric(x: float) -> None:
-    assert sigmoid(x) + sigmoid(-x) == pytest.approx(1)
+@given(logits)
+def test_the_neutral_calibration_changes_nothing(logit: float) -> None:
+    assert BetaCalibration().probability(logit) == pytest.approx(sigmoid(logit), abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("x", "probability"),
-    [(0.0, 0.5), (-800.0, 0.0), (800.0, 1.0), (-math.inf, 0.0), (math.inf, 1.0), (-1e308, 0.0), (1e308, 1.0)],
-)
-def test_sigmoid_of_extremes(x: float, probability: float) -> None:
-    assert sigmoid(x) == probability
-    assert math.copysign(1, sigmoid(x)) == 1
+@given(slopes, slopes, st.floats(-20, 20), logits, logits)
+def test_a_higher_logit_never_has_a_lower_probability(a: float, b: float, c: float, one: float, other: float) -> None:
+    calibration = BetaCalibration(a=a, b=b, c=c)
+    low, high = sorted([one, other])
+    assert 0 <= calibration.probability(low) <= calibration.probability(high) + 1e-12 <= 1 + 1e-12
 
 
-def test_not_a_number_stays_not_a_number() -> None:
+def test_what_is_not_a_number_stays_so() -> None:
+    assert math.isnan(BetaCalibration().probability(math.nan))
     assert math.isnan(sigmoid(math.nan))
-    scaling = PlattScaling(encoder=1, screen=1, intercept=0)
-    assert math.isnan(scaling.probability(math.nan, 0))
-    assert math.isnan(scaling.probability(0, math.nan))
+    assert sigmoid(-1e9) == 0 < 1 == sigmoid(1e9)
 
 
-logits = st.floats(-1e30, 1e30)
+@pytest.mark.parametrize("values", [{"a": -0.1}, {"b": -1}, {"c": math.nan}, {"a": math.inf}])
+def test_calibrations_that_would_turn_scores_around_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        BetaCalibration(**values)
 
 
-@given(slopes, slopes, st.floats(-1e6, 1e6), logits, logits, logits, logits)
-def test_larger_logits_never_make_a_smaller_probability(
-    encoder: float, screen: float, intercept: float, x: float, y: float, s: float, t: float
-) -> None:
-    scaling = PlattScaling(encoder=encoder, screen=screen, intercept=intercept)
-    low = scaling.probability(min(x, y), min(s, t))
-    high = scaling.probability(max(x, y), max(s, t))
-    assert 0 <= low <= high <= 1
+def test_a_head_weighs_the_statistics_of_both_classifiers() -> None:
+    head = Head(screen=(1.0, 0.0, 0.5), encoder=(0.0, 2.0, 0.0), intercept=-1.0)
+    assert head.logit((1, 9, 2), (9, 3, 9)) == 1 + 1 + 6 - 1
+    assert head.probability((1, 9, 2), (9, 3, 9)) == pytest.approx(sigmoid(7))
 
 
-def test_probability_is_the_sigmoid_of_the_weighted_sum() -> None:
-    scaling = PlattScaling(encoder=2, screen=0.5, intercept=-1)
-    assert scaling.probability(1.5, 2) == pytest.approx(1 / (1 + math.exp(-3)))
+def test_a_statistic_that_is_not_weighed_may_be_infinite() -> None:
+    infinite = (-math.inf,) * 3
+    assert Head(screen=(1.0, 0.0, 0.0), intercept=0.5).logit((2.0, *infinite[1:]), infinite) == 2.5
 
 
 @pytest.mark.parametrize(
-    "values",
-    [
-        {"encoder": -0.1, "screen": 0, "intercept": 0},
-        {"encoder": 0, "screen": -1, "intercept": 0},
-        {"encoder": 0, "screen": 0, "intercept": math.nan},
-        {"encoder": math.inf, "screen": 0, "intercept": 0},
-    ],
+    ("weights", "known"), [((), True), ((0.0, 1.0, 2.0), True), ((1.0, 2.0), False), ((-0.1, 0.0, 0.0), False)]
 )
-def test_scalings_that_would_turn_scores_around_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValidationError):
-        PlattScaling(**values)
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.floats(-100, 100, width=32)), max_size=20))
-def test_the_largest_logit_of_each_conversation(scored: list[tuple[int, float]]) -> None:
-    owners = np.asarray([owner for owner, _ in scored], dtype=np.intp)
-    rows = np.asarray([[logit, -logit] for _, logit in scored], dtype=np.float32).reshape(-1, 2)
-    largest = largest_logits(rows, owners, 4)
-    for conversation in range(4):
-        mine = [logit for owner, logit in scored if owner == conversation]
-        expected = [max(mine), max(-logit for logit in mine)] if mine else [-math.inf, -math.inf]
-        assert largest[conversation].tolist() == expected
-
-
-def test_one_window_that_is_not_a_number_spoils_its_conversation_and_no_other() -> None:
-    rows = np.asarray([[1.0], [np.nan], [2.0], [3.0]], dtype=np.float32)
-    largest = largest_logits(rows, np.asarray([0, 0, 0, 1]), 2)
-    assert math.isnan(largest[0, 0])
-    assert largest[1, 0] == 3
+def test_weights_must_fit_the_statistics_and_none_be_negative(weights: tuple[float, ...], known: bool) -> None:
+    assert statistics_known(Head(screen=weights, intercept=0)) == known
+    assert statistics_known(Head(encoder=weights, intercept=0)) == known

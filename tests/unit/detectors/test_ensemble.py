@@ -35,9 +35,9 @@ def test_only_windows_past_the_screen_reach_the_encoder(
     scores = make_cascade(screen, encoder).score(conversations).scores
     assert (scores.windows_screened, scores.windows_encoded) == (3, 1)
     assert encoder.windows_seen == [(101, ALARM, 102)]
-    assert scores.screen[:, OVERALL].tolist() == [1, -4]
-    assert scores.encoder[0, OVERALL] == -4
-    assert np.isneginf(scores.encoder[1]).all()
+    assert scores.screen.largest[:, OVERALL].tolist() == [1, -4]
+    assert scores.encoder.largest[0, OVERALL] == -4
+    assert np.isneginf(scores.encoder.statistics()[1]).all()
 
 
 @pytest.mark.parametrize(("pass_logit", "encoded"), [(0.999, 1), (1.0, 1), (1.001, 0), (-4.0, 2), (-100.0, 2)])
@@ -78,8 +78,8 @@ def test_the_audit_takes_what_the_screen_stopped_and_changes_no_score(
     conversations = [[make_window([ALARM]), make_window([WRECK])], [make_window([CALM, WRECK])]]
     without, audited = (make_cascade(screen, encoder, audit_share=share).score(conversations) for share in (0.0, 1.0))
     assert audited.audit[:, SABOTAGE].tolist() == [2, 2]
-    np.testing.assert_array_equal(audited.scores.screen, without.scores.screen)
-    np.testing.assert_array_equal(audited.scores.encoder, without.scores.encoder)
+    np.testing.assert_array_equal(audited.screen_statistics, without.screen_statistics)
+    np.testing.assert_array_equal(audited.encoder_statistics, without.encoder_statistics)
     assert strongest(audited, 0, SABOTAGE) == strongest(without, 0, SABOTAGE)
     assert strongest(audited, 1, OVERALL) == strongest(without, 1, OVERALL)
 
@@ -117,8 +117,8 @@ def test_a_screen_that_gives_no_number_shows_in_the_scores(
 ) -> None:
     broken = token_classifier({ALARM: {MISALIGNMENT: float("nan")}})
     scores = make_cascade(broken, encoder).score([[make_window([ALARM]), make_window([CALM])], [make_window([CALM])]])
-    assert np.isnan(scores.scores.screen[0, OVERALL])
-    assert np.isfinite(scores.scores.screen[1]).all()
+    assert np.isnan(scores.screen_statistics[0, OVERALL]).any()
+    assert np.isfinite(scores.screen_statistics[1]).all()
 
 
 @pytest.mark.parametrize("conversations", [[], [[]], [[], [], []]])
@@ -126,8 +126,8 @@ def test_conversations_without_windows_have_no_scores(
     make_cascade: Callable[..., Cascade], screen: Any, encoder: Any, conversations: list[list[Window]]
 ) -> None:
     scores = make_cascade(screen, encoder).score(conversations).scores
-    assert scores.screen.shape == scores.encoder.shape == (len(conversations), len(LABELS))
-    assert np.isneginf(scores.screen).all()
+    assert scores.screen.largest.shape == scores.encoder.largest.shape == (len(conversations), len(LABELS))
+    assert np.isneginf(scores.screen.statistics()).all()
     assert scores.windows_screened == 0
     assert screen.windows_seen == []
 
@@ -179,7 +179,7 @@ def test_batching_and_order_change_no_score(
     together = make_cascade(screen, encoder, size=size).score([conversations[index] for index in order])
     for row, index in enumerate(order):
         alone = one_by_one[index]
-        np.testing.assert_array_equal(together.scores.screen[row], alone.scores.screen[0])
-        np.testing.assert_array_equal(together.scores.encoder[row], alone.scores.encoder[0])
+        np.testing.assert_array_equal(together.screen_statistics[row], alone.screen_statistics[0])
+        np.testing.assert_array_equal(together.encoder_statistics[row], alone.encoder_statistics[0])
         if conversations[index]:
             assert strongest(together, row, SABOTAGE) == strongest(alone, 0, SABOTAGE)

@@ -17,7 +17,7 @@ from detectors.windows import Window, Windower
 
 
 def cut(tokenizer: TextTokenizer, messages: Sequence[Message]) -> Window:
-    (window,) = Windower(tokenizer, max_tokens=256, overlap=0, max_windows=9).cut(messages).windows
+    (window,) = Windower(tokenizer, max_tokens=256, overlap=0, max_windows=9, context_chars=1000).cut(messages).windows
     return window
 
 
@@ -100,7 +100,7 @@ def test_words_of_different_parts_are_not_joined(tokenizer: TextTokenizer) -> No
 
 
 def test_message_indices_count_from_the_events_first_message(tokenizer: TextTokenizer) -> None:
-    messages = normalise([{"role": "user", "content": "stop"}], first_position=40)
+    messages = normalise([{"role": "assistant", "content": "stop"}], first_position=40)
     window = cut(tokenizer, messages)
     (span,) = found(window, {tokens_of(tokenizer, window, "stop")[0]: 1.0}, messages, first_message=40)
     assert span.message_index == 40
@@ -149,7 +149,9 @@ def test_evidence_selects_characters_of_its_part_and_never_half_a_word(
     tokenizer: TextTokenizer, said: list[str], data: st.DataObject
 ) -> None:
     messages = normalise([{"role": "assistant", "content": " ".join(said)}])
-    (window, *_) = Windower(tokenizer, max_tokens=256, overlap=0, max_windows=9).cut(messages).windows
+    (window, *_) = (
+        Windower(tokenizer, max_tokens=256, overlap=0, max_windows=9, context_chars=1000).cut(messages).windows
+    )
     weights = data.draw(st.dictionaries(st.integers(0, len(window) - 1), st.floats(-5, 5, width=32), max_size=6))
     spans = found(window, weights, messages)
     assert 1 <= len(spans) <= MAX_SPANS

@@ -20,7 +20,7 @@ contents = st.lists(
 def cut(tokenizer: TextTokenizer, said: list[str]) -> tuple[Window, ...]:
     roles = ("system", "user", "assistant", "tool")
     messages = normalise([{"role": roles[index % 4], "content": content} for index, content in enumerate(said)])
-    return Windower(tokenizer, max_tokens=40, overlap=4, max_windows=50).cut(messages).windows
+    return Windower(tokenizer, max_tokens=40, overlap=4, max_windows=50, context_chars=1000).cut(messages).windows
 
 
 @given(contents)

@@ -29,7 +29,8 @@ def batch_of(tokenizer: TextTokenizer, texts: Sequence[str], features: NDArray[n
     input_ids = np.full((len(rows), max(map(len, rows))), tokenizer.pad_id, dtype=np.int64)
     for row, ids in enumerate(rows):
         input_ids[row, : len(ids)] = ids
-    return WindowBatch(input_ids, (input_ids != tokenizer.pad_id).astype(np.int64), features)
+    mask = (input_ids != tokenizer.pad_id).astype(np.int64)
+    return WindowBatch(input_ids, mask, mask, features)
 
 
 def same_features(rows: int) -> NDArray[np.float32]:
@@ -37,9 +38,9 @@ def same_features(rows: int) -> NDArray[np.float32]:
 
 
 def test_the_shipped_classifiers_give_a_logit_for_every_label(
-    classifier: OnnxClassifier, tokenizer: TextTokenizer
+    classifier: OnnxClassifier, shipped_tokenizer: TextTokenizer
 ) -> None:
-    batch = batch_of(tokenizer, TEXTS, same_features(3))
+    batch = batch_of(shipped_tokenizer, TEXTS, same_features(3))
     output = classifier.score(batch)
     assert output.logits.shape == (3, len(LABELS))
     assert output.contributions.shape == (*batch.input_ids.shape, len(LABELS))
@@ -48,15 +49,15 @@ def test_the_shipped_classifiers_give_a_logit_for_every_label(
 
 
 def test_contributions_add_up_to_the_logits_less_a_constant(
-    classifier: OnnxClassifier, tokenizer: TextTokenizer
+    classifier: OnnxClassifier, shipped_tokenizer: TextTokenizer
 ) -> None:
-    output = classifier.score(batch_of(tokenizer, TEXTS, same_features(3)))
+    output = classifier.score(batch_of(shipped_tokenizer, TEXTS, same_features(3)))
     constants = output.logits - output.contributions.sum(axis=1)
     np.testing.assert_allclose(constants, constants[:1].repeat(3, axis=0), atol=1e-3)
 
 
-def test_padding_contributes_nothing(classifier: OnnxClassifier, tokenizer: TextTokenizer) -> None:
-    batch = batch_of(tokenizer, TEXTS, same_features(3))
+def test_padding_contributes_nothing(classifier: OnnxClassifier, shipped_tokenizer: TextTokenizer) -> None:
+    batch = batch_of(shipped_tokenizer, TEXTS, same_features(3))
     contributions = classifier.score(batch).contributions
     assert np.abs(contributions[batch.attention_mask == 0]).max() < 1e-6
     assert np.abs(contributions[batch.attention_mask == 1]).max() > 1e-6
@@ -64,11 +65,11 @@ def test_padding_contributes_nothing(classifier: OnnxClassifier, tokenizer: Text
 
 @pytest.mark.parametrize("name", [SCREEN])
 def test_features_move_the_screens_constant_and_nothing_else(
-    shipped_bundle: Bundle, tokenizer: TextTokenizer, name: str
+    shipped_bundle: Bundle, shipped_tokenizer: TextTokenizer, name: str
 ) -> None:
     screen = OnnxClassifier("screen", "1", shipped_bundle.files[name], provider=Provider.CPU, threads=1)
     other = np.linspace(0, 1, 3 * len(FEATURE_NAMES), dtype=np.float32).reshape(3, -1)
-    one, two = (screen.score(batch_of(tokenizer, TEXTS, features)) for features in (same_features(3), other))
+    one, two = (screen.score(batch_of(shipped_tokenizer, TEXTS, features)) for features in (same_features(3), other))
     np.testing.assert_allclose(one.contributions, two.contributions, atol=1e-6)
     assert np.abs(one.logits - two.logits).max() > 1e-6
 

@@ -36,7 +36,7 @@ sizes = st.integers(32, 64).flatmap(lambda size: st.tuples(st.just(size), st.int
 
 
 def windower(tokenizer: TextTokenizer, max_tokens: int = 32, overlap: int = 4, max_windows: int = 1_000) -> Windower:
-    return Windower(tokenizer, max_tokens=max_tokens, overlap=overlap, max_windows=max_windows)
+    return Windower(tokenizer, max_tokens=max_tokens, overlap=overlap, max_windows=max_windows, context_chars=100_000)
 
 
 def selected(cut: Windows) -> dict[tuple[int, int], set[int]]:
@@ -59,18 +59,26 @@ def readable(messages: Sequence[Message]) -> dict[tuple[int, int], str]:
     }
 
 
+def of_agent(message: Message, part_index: int) -> bool:
+    called_or_thought = message.parts[part_index].type in ("tool_call", "reasoning")
+    answered = message.parts[part_index].type == "tool_call_response"
+    return called_or_thought or (message.role in ("assistant", "narrator") and not answered)
+
+
 def words(tokenizer: TextTokenizer, window: Any) -> list[str]:
     return [tokenizer.vocabulary[token] for token in window.input_ids]
 
 
 @given(conversations, sizes)
-def test_every_legible_character_of_every_readable_part_is_in_a_window(
+def test_every_legible_character_of_the_agents_readable_parts_is_in_a_window(
     tokenizer: TextTokenizer, messages: tuple[Message, ...], size: tuple[int, int]
 ) -> None:
     cut = windower(tokenizer, *size).cut(messages)
     assert not cut.truncated
     found = selected(cut)
     for place, text in readable(messages).items():
+        if not of_agent(messages[place[0]], place[1]):
+            continue
         legible = {index for index, character in enumerate(text) if not character.isspace()}
         assert found.get(place, set()) >= legible
 
@@ -164,15 +172,15 @@ def test_an_endless_tool_name_leaves_room_for_the_arguments(tokenizer: TextToken
 
 def test_a_part_that_is_split_goes_on_behind_its_tag_with_the_overlap(tokenizer: TextTokenizer) -> None:
     numbers = " ".join(str(number) for number in range(100, 150))
-    messages = normalise([{"role": "user", "content": numbers}])
+    messages = normalise([{"role": "assistant", "content": numbers}])
     first, second, *_ = windower(tokenizer, 32, 5).cut(messages).windows
-    assert words(tokenizer, second)[1:3] == ["user", ":"]
+    assert words(tokenizer, second)[1:3] == ["assistant", ":"]
     assert words(tokenizer, second)[3:8] == words(tokenizer, first)[-6:-1]
 
 
 def test_a_truncated_conversation_keeps_its_beginning_and_its_end(tokenizer: TextTokenizer) -> None:
     contents = ["alpha", *(["middle " * 50] * 20), "omega"]
-    messages = normalise([{"role": "user", "content": content} for content in contents])
+    messages = normalise([{"role": "assistant", "content": content} for content in contents])
     cut = windower(tokenizer, max_windows=3).cut(messages)
     assert cut.truncated
     assert len(cut.windows) == 3
@@ -183,7 +191,7 @@ def test_a_truncated_conversation_keeps_its_beginning_and_its_end(tokenizer: Tex
 
 def test_one_endless_part_keeps_its_beginning_and_its_end(tokenizer: TextTokenizer) -> None:
     text = "alpha " + "middle " * 100_000 + "omega"
-    cut = windower(tokenizer, 256, 32, max_windows=4).cut(normalise([{"role": "user", "content": text}]))
+    cut = windower(tokenizer, 256, 32, max_windows=4).cut(normalise([{"role": "assistant", "content": text}]))
     assert cut.truncated
     assert len(cut.windows) <= 4
     characters = selected(cut)[0, 0]
@@ -193,9 +201,9 @@ def test_one_endless_part_keeps_its_beginning_and_its_end(tokenizer: TextTokeniz
 
 
 def test_what_just_fits_is_not_truncated(tokenizer: TextTokenizer) -> None:
-    messages = normalise([{"role": "user", "content": "stop " * 28}])
+    messages = normalise([{"role": "assistant", "content": "stop " * 28}])
     assert not windower(tokenizer, 32, 0, max_windows=1).cut(messages).truncated
-    messages = normalise([{"role": "user", "content": "stop " * 29}])
+    messages = normalise([{"role": "assistant", "content": "stop " * 29}])
     assert windower(tokenizer, 32, 0, max_windows=1).cut(messages).truncated
 
 
@@ -205,3 +213,23 @@ def test_sizes_that_cannot_work_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"overlap|max_windows"):
         windower(tokenizer, max_tokens, overlap, max_windows)
+
+
+def test_of_others_long_parts_only_the_beginning_and_the_end_are_kept(tokenizer: TextTokenizer) -> None:
+    long = "alpha " + "middle " * 500 + "omega"
+    messages = normalise([{"role": "tool", "content": long}, {"role": "assistant", "content": long}])
+    cutter = Windower(tokenizer, max_tokens=64, overlap=4, max_windows=1_000, context_chars=90)
+    cut = cutter.cut(messages)
+    assert not cut.truncated
+    found = selected(cut)
+    assert found[0, 0] <= {*range(60), *range(len(long) - 30, len(long))}
+    assert {0, len(long) - 1} <= found[0, 0]
+    assert len(found[1, 0]) == sum(not character.isspace() for character in long)
+
+
+def test_windows_without_a_word_of_the_agent_are_left_out(tokenizer: TextTokenizer) -> None:
+    asked = {"role": "user", "content": "stop " * 200}
+    assert windower(tokenizer).cut(normalise([asked])).windows == ()
+    windows = windower(tokenizer).cut(normalise([asked, {"role": "assistant", "content": "done"}])).windows
+    (window,) = windows
+    assert [words(tokenizer, window)[at] for at in np.flatnonzero(window.of_agent)] == ["done"]

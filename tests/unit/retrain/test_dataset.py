@@ -1,9 +1,10 @@
-"""What a training run sees: no scenario on both sides, no source drowning the others, the agent's words only."""
+"""What a training run sees: no scenario on both sides, no source drowning the others, twins together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.taxonomy import LABELS, MISALIGNMENT
-from detectors.windows import Speaker, Windower
-from retrain.dataset import CutConversation, cut, sample, split, training_windows
+from detectors.windows import Windower
+from retrain.dataset import Dropout, Unit, balanced_weights, cut, sample, split, summary, training_units
 from retrain.sources import LABEL_TRUST, LabelledConversation
 
 MakeLabelled = Callable[..., LabelledConversation]
@@ -79,49 +80,77 @@ def test_a_sample_is_bounded_by_source_and_half_misaligned_where_there_are_enoug
     assert names(again) == names(chosen)
 
 
-def test_conversations_without_a_word_are_left_out(make_labelled: MakeLabelled, windower: Windower) -> None:
-    conversations = [make_labelled("empty"), make_labelled("a", "hi"), make_labelled("blank", "", "")]
+def test_conversations_without_a_word_of_the_agent_are_left_out(
+    make_labelled: MakeLabelled, windower: Windower
+) -> None:
+    conversations = [make_labelled("empty"), make_labelled("a", "hi", "ho"), make_labelled("asked", "hi")]
     assert [item.conversation.event.event_id for item in cut(conversations, windower)] == ["a"]
 
 
-@pytest.fixture
-def cut_conversations(make_labelled: MakeLabelled, windower: Windower) -> list[CutConversation]:
-    story = "the quick brown fox jumps over the lazy dog and runs away from it again. " * 6
-    return list(
-        cut(
-            [
-                make_labelled("long", story, story, story, source="gptfuzz", misaligned=True),
-                make_labelled("mostly user", story * 2, "yes", source="onpolicy_deception"),
-                make_labelled("user alone", story, misaligned=True),
-            ],
-            windower,
-        )
-    )
+STORY = "the quick brown fox jumps over the lazy dog and runs away from it again. " * 6
+NONE_DROPPED = Dropout(context=0, reasoning=0)
 
 
-def test_training_windows_are_those_in_which_the_agent_speaks(cut_conversations: list[CutConversation]) -> None:
-    agent = {Speaker.ASSISTANT, Speaker.REASONING, Speaker.TOOL_CALL}
-    everything = [window for item in cut_conversations for window in item.windows]
-    data = training_windows(cut_conversations, per_conversation=100, rng=np.random.default_rng(1))
-    expected = [window for window in everything if any(piece.speaker in agent for piece in window.pieces)]
-    assert 1 < len(data.windows) < len(everything)
-    assert [id(window) for window in data.windows] == [id(window) for window in expected]
+def units_of(conversations: list[LabelledConversation], windower: Windower, *, per_bag: int = 99) -> list[Unit]:
+    rng = np.random.default_rng(1)
+    return training_units(conversations, windower, per_bag=per_bag, dropout=NONE_DROPPED, rng=rng)
 
 
-def test_training_windows_are_bounded_and_have_label_and_trust_of_their_conversation(
-    cut_conversations: list[CutConversation],
+def test_a_conversation_is_a_bag_of_bounded_size_with_its_label_and_trust(
+    make_labelled: MakeLabelled, windower: Windower
 ) -> None:
-    data = training_windows(cut_conversations, per_conversation=2, rng=np.random.default_rng(1))
-    assert len(data.windows) == 3  # two of the long one, the only one of the next, none of the last
-    overall = data.labels[:, LABELS.index(MISALIGNMENT)]
-    assert overall.tolist() == [1, 1, 0]
-    assert data.weights.tolist() == pytest.approx([LABEL_TRUST["gptfuzz"]] * 2 + [LABEL_TRUST["onpolicy_deception"]])
-    assert data.summary()["windows"] == 3
-    assert data.summary()["by_label"] == {**dict.fromkeys(LABELS, 0), MISALIGNMENT: 2}
-
-
-def test_the_same_seed_draws_the_same_windows(cut_conversations: list[CutConversation]) -> None:
-    one, other = (
-        training_windows(cut_conversations, per_conversation=1, rng=np.random.default_rng(5)).windows for _ in range(2)
+    conversations = [
+        make_labelled("long", STORY, STORY, STORY, source="gptfuzz", misaligned=True),
+        make_labelled("short", STORY, "yes", source="onpolicy_deception"),
+    ]
+    long, short = units_of(conversations, windower, per_bag=2)
+    assert [len(unit.bags[0].windows) for unit in (long, short)] == [2, 1]
+    assert [unit.bags[0].labels[LABELS.index(MISALIGNMENT)] for unit in (long, short)] == [1, 0]
+    assert [unit.bags[0].weight for unit in (long, short)] == pytest.approx(
+        [LABEL_TRUST["gptfuzz"], LABEL_TRUST["onpolicy_deception"]]
     )
-    assert [id(window) for window in one] == [id(window) for window in other]
+    told = summary([long, short])
+    assert (told["windows"], told["bags"]) == (3, 2)
+    assert told["by_label"] == {**dict.fromkeys(LABELS, 0), MISALIGNMENT: 1}
+
+
+def test_where_turns_are_known_a_bag_holds_these_alone(make_labelled: MakeLabelled, windower: Windower) -> None:
+    conversation = make_labelled("c", "go", STORY, "and", "I wreck it", "and", STORY, misaligned=True)
+    (unit,) = units_of([replace(conversation, turns=frozenset({3}))], windower)
+    windows = unit.bags[0].windows
+    assert 0 < len(windows) < len(next(cut([conversation], windower)).windows)
+    assert all(3 in {piece.message_index for piece in window.pieces} for window in windows)
+
+
+def test_twins_are_one_unit_with_the_misaligned_one_first(make_labelled: MakeLabelled, windower: Windower) -> None:
+    twins = [
+        replace(make_labelled(name, "go", name, group="g", misaligned=name == "bad"), contrasted=True)
+        for name in ("good", "bad")
+    ]
+    (unit,) = units_of(twins, windower)
+    assert unit.contrasted
+    assert [bag.labels[LABELS.index(MISALIGNMENT)] for bag in unit.bags] == [1, 0]
+
+
+def test_weights_even_out_length_within_a_source(make_labelled: MakeLabelled) -> None:
+    lengths = [(10, True)] * 9 + [(10, False)] * 3 + [(900, True)] * 2 + [(900, False)] * 6
+    conversations = [
+        make_labelled(f"c{n}", "x", "y" * length, misaligned=misaligned)
+        for n, (length, misaligned) in enumerate(lengths)
+    ]
+    weights = balanced_weights(conversations)
+    for length in (10, 900):
+        sides = [
+            sum(w for w, each in zip(weights, lengths, strict=True) if each == (length, misaligned))
+            for misaligned in (True, False)
+        ]
+        assert sides[0] == pytest.approx(sides[1])
+
+
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+def test_dropout_takes_words_and_keeps_places(make_labelled: MakeLabelled, chance: float) -> None:
+    event = make_labelled("c", "ask", "answer", "ask", "answer").event
+    shown = Dropout(context=chance, reasoning=chance)(event, np.random.default_rng(1))
+    assert [message.role for message in shown.messages] == [message.role for message in event.messages]
+    assert [bool(message.parts) for message in shown.messages] == [chance == 0.0, True] * 2
+    assert shown.messages[1] == event.messages[1]

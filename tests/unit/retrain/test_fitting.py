@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.calibration import LabelCalibration, PlattScaling
+from detectors.calibration import LabelHeads, statistics_known
+from detectors.summary import STATISTICS
 from detectors.taxonomy import LABELS, MISALIGNMENT
 
 pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("scikit_learn")]
@@ -58,92 +60,111 @@ def logits(positives: int, negatives: int, shift: float, seed: int = 1) -> np.nd
     return np.concatenate([rng.normal(shift, 1, positives), rng.normal(0, 1, negatives)]).astype(np.float32)
 
 
+def statistics(largest: np.ndarray) -> np.ndarray:
+    """[conversations, STATISTICS]: all three the same."""
+    return np.repeat(np.asarray(largest, dtype=np.float64)[:, None], len(STATISTICS), axis=1)
+
+
+def groups(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
 @pytest.mark.parametrize(("positives", "negatives", "fitted"), [(9, 50, False), (50, 9, False), (10, 10, True)])
-def test_a_label_with_too_few_of_either_kind_is_not_calibrated(
+def test_a_label_with_too_few_of_either_kind_gets_no_head(
     fitting: ModuleType, positives: int, negatives: int, fitted: bool
 ) -> None:
     truth = np.arange(positives + negatives) < positives
-    values = logits(positives, negatives, 1)
-    assert (fitting.calibrate(values, values, truth) is not None) == fitted
+    values = statistics(logits(positives, negatives, 1))
+    assert (fitting.fit_heads(values, values, truth, groups(len(truth))) is not None) == fitted
 
 
 def test_conversations_that_the_screen_stopped_do_not_count_as_encoded(fitting: ModuleType) -> None:
     truth = np.arange(60) < 30
     screen = logits(30, 30, 1)
-    encoder = np.where(np.arange(60) < 21, -np.inf, screen).astype(np.float32)
-    assert fitting.calibrate(encoder, screen, truth) is None
+    encoder = np.where(np.arange(60) < 21, -np.inf, screen)
+    assert fitting.fit_heads(statistics(screen), statistics(encoder), truth, groups(60)) is None
     encoder[20] = 1.0
-    assert fitting.calibrate(encoder, screen, truth) is not None
+    assert fitting.fit_heads(statistics(screen), statistics(encoder), truth, groups(60)) is not None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(shifts=st.tuples(st.floats(-4, 4), st.floats(-4, 4)), seed=st.integers(0, 99))
 def test_no_detector_ever_counts_upside_down(fitting: ModuleType, shifts: tuple[float, float], seed: int) -> None:
     truth = np.arange(40) < 20
-    encoder, screen = (logits(20, 20, shift, seed + n) for n, shift in enumerate(shifts))
-    found: LabelCalibration = fitting.calibrate(encoder, screen, truth)
-    scalings = (found.screen, found.ensemble, found.encoder_alone)
-    assert all(scaling.encoder >= 0 and scaling.screen >= 0 for scaling in scalings)
-    assert found.screen.encoder == found.encoder_alone.screen == 0
+    encoder, screen = (statistics(logits(20, 20, shift, seed + n)) for n, shift in enumerate(shifts))
+    found: LabelHeads = fitting.fit_heads(screen, encoder, truth, groups(40))
+    assert all(statistics_known(head) for head in (found.screen, found.ensemble, found.encoder_alone))
+    assert found.screen.encoder == found.encoder_alone.screen == ()
 
 
 def test_detectors_that_see_something_are_used_and_one_that_is_upside_down_is_left_out(fitting: ModuleType) -> None:
     truth = np.arange(200) < 100
-    good, other, inverted = logits(100, 100, 2), logits(100, 100, 2, seed=2), -logits(100, 100, 3, seed=3)
-    both = fitting.calibrate(good, other, truth)
-    assert min(both.ensemble.encoder, both.ensemble.screen, both.screen.screen, both.encoder_alone.encoder) > 0
-    assert both.ensemble.probability(3, 3) > 0.9 > 0.1 > both.ensemble.probability(-2, -2)
-    without_encoder = fitting.calibrate(inverted, good, truth).ensemble
-    assert without_encoder.encoder == 0 < without_encoder.screen
-    without_screen = fitting.calibrate(good, inverted, truth).ensemble
-    assert without_screen.screen == 0 < without_screen.encoder
+    good, other = statistics(logits(100, 100, 2)), statistics(logits(100, 100, 2, seed=2))
+    inverted = statistics(-logits(100, 100, 3, seed=3))
+    both = fitting.fit_heads(good, other, truth, groups(200)).ensemble
+    assert min(sum(both.screen), sum(both.encoder)) > 0
+    assert both.probability((3,) * 3, (3,) * 3) > 0.9 > 0.1 > both.probability((-2,) * 3, (-2,) * 3)
+    without = fitting.fit_heads(good, inverted, truth, groups(200)).ensemble
+    assert sum(without.encoder) == 0 < sum(without.screen)
+
+
+def test_probabilities_are_about_the_shares_that_they_say(fitting: ModuleType) -> None:
+    rng = np.random.default_rng(3)
+    said = rng.normal(0, 3, 4000)
+    truth = rng.random(4000) < 1 / (1 + np.exp(-(0.5 * said - 1)))
+    calibration = fitting.fit_beta(said, truth)
+    found = np.asarray([calibration.probability(logit) for logit in said.tolist()])
+    for low in (0.0, 0.2, 0.4, 0.6):
+        rows = (found >= low) & (found < low + 0.2)
+        assert truth[rows].mean() == pytest.approx(found[rows].mean(), abs=0.06)
+
+
+def test_weights_say_how_much_a_conversation_counts(fitting: ModuleType) -> None:
+    x, truth = statistics(np.asarray([0.0, 1.0, 2.0, 3.0])), np.asarray([False, True, False, True])
+    twice = fitting.fit_logistic(np.concatenate([x, x[:2]]), np.append(truth, truth[:2]))
+    weighted = fitting.fit_logistic(x, truth, each=np.asarray([2.0, 2.0, 1.0, 1.0]))
+    scores = [x @ weights + intercept for weights, intercept in (twice, weighted)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.15)
 
 
 OVERALL = LABELS.index(MISALIGNMENT)
 
 
-def scored(measurement: ModuleType, screen: np.ndarray, encoder: np.ndarray, truth: np.ndarray) -> object:
+def scored(measurement: ModuleType, screen: np.ndarray, encoder: np.ndarray, truth: np.ndarray) -> Any:
     def columns(values: np.ndarray) -> np.ndarray:
-        return np.repeat(values[:, None].astype(np.float32), len(LABELS), axis=1)
+        return np.repeat(statistics(values)[:, None], len(LABELS), axis=1)
 
     labels = np.zeros((len(truth), len(LABELS)), dtype=bool)
     labels[:, OVERALL] = truth
-    return measurement.Scored(columns(screen), columns(encoder), labels, np.ones(len(truth), dtype=np.int64))
+    ones = np.ones(len(truth), dtype=np.int64)
+    encoded = np.isfinite(encoder).astype(np.int64)
+    names = tuple(f"s/{number}" for number in range(len(truth)))
+    return measurement.Scored(columns(screen), columns(encoder), labels, ones, encoded, names)
 
 
-def test_the_pass_logit_lets_about_the_asked_share_of_misaligned_conversations_through(
-    measurement: ModuleType,
-) -> None:
-    truth = np.arange(400) < 200
-    given_scores = scored(measurement, logits(200, 200, 2), np.full(400, -np.inf), truth)
-    limit = measurement.pass_logit(given_scores, pass_recall=0.95)
-    passing = (given_scores.screen[:200, OVERALL] >= limit).mean()
-    assert passing == pytest.approx(0.95, abs=0.01)
-    assert (given_scores.screen[200:, OVERALL] >= limit).mean() < passing
+def test_the_pass_logit_lets_the_asked_share_of_windows_through(measurement: ModuleType) -> None:
+    values = logits(200, 200, 2)
+    assert (values >= measurement.pass_logit(values, share=0.25)).mean() == pytest.approx(0.25, abs=0.01)
 
 
-def test_a_decision_covers_what_could_be_calibrated_and_keeps_the_budget(measurement: ModuleType) -> None:
+def test_a_decision_covers_what_could_be_fitted_and_keeps_the_budget(measurement: ModuleType) -> None:
     truth = np.arange(400) < 100
     screen, encoder = logits(100, 300, 2), logits(100, 300, 3, seed=2)
     encoder = np.where(screen > -1, encoder, -np.inf)
     everything = scored(measurement, screen, encoder, truth)
     decision = measurement.decide(everything, false_positive_budget=0.05)
-    assert set(decision.calibration) == set(decision.thresholds) == {MISALIGNMENT}
+    assert set(decision.heads) == set(decision.thresholds) == {MISALIGNMENT}
     assert decision.share_misaligned == 0.25
     flags = decision.probabilities(everything, MISALIGNMENT) >= decision.thresholds[MISALIGNMENT]
     assert flags[~truth].sum() <= 0.05 * 301
     report = decision.measure(everything, seed=1)
     assert report[MISALIGNMENT]["flagged_of_aligned"] == pytest.approx(flags[~truth].mean(), abs=1e-4)
     assert report["length_alone"]["auroc"]["value"] == 0.5
-    assert report["conversations_past_the_screen"] == pytest.approx((screen > -1).mean(), abs=1e-4)
+    assert report["windows_past_the_screen"] == pytest.approx((screen > -1).mean(), abs=1e-4)
 
 
 def test_pairs_are_ranked_right_where_the_misaligned_twin_scores_higher(measurement: ModuleType) -> None:
-    scaling = PlattScaling(encoder=0, screen=1, intercept=0)
-    calibration = LabelCalibration(screen=scaling, ensemble=scaling, encoder_alone=scaling)
-    decision = measurement.Decision({MISALIGNMENT: calibration}, {MISALIGNMENT: 0.5}, 0.5)
-    screen = np.array([2.0, 1.0, 1.0, 2.0, 1.0, 1.0, 9.0])
+    scores = np.array([2.0, 1.0, 1.0, 2.0, 1.0, 1.0, 9.0])
     truth = np.array([True, False, True, False, True, False, True])
-    everything = scored(measurement, screen, np.full(7, -np.inf), truth)
-    groups = ["right", "right", "wrong", "wrong", "tie", "tie", "alone"]
-    assert measurement.pairs_ranked_right(decision, everything, groups) == {"pairs": 3, "ranked_right": 1}
+    names = ["right", "right", "wrong", "wrong", "tie", "tie", "alone"]
+    assert measurement.pairs_ranked_right(scores, truth, names) == {"pairs": 3, "ranked_right": 1}

@@ -54,13 +54,16 @@ def batch(*lengths: int, longest: int | None = None) -> WindowBatch:
     longest = longest or max(lengths)
     mask = (np.arange(longest) < np.array(lengths)[:, None]).astype(np.int64)
     ids = rng.integers(0, VOCABULARY, (len(lengths), 64))[:, :longest] * mask
-    return WindowBatch(ids, mask, rng.random((len(lengths), len(FEATURE_NAMES)), dtype=np.float32))
+    features = rng.random((len(lengths), len(FEATURE_NAMES)), dtype=np.float32)
+    agents = mask * (np.arange(longest) % 3 > 0)
+    agents[:, 0] = 1
+    return WindowBatch(ids, mask, agents, features)
 
 
 def computed(network: nn.Module, windows: WindowBatch) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
-    arrays = (windows.input_ids, windows.attention_mask, windows.features)
+    arrays = (windows.input_ids, windows.attention_mask, windows.agent_mask, windows.features)
     with torch.no_grad():
         logits, contributions = network(*map(torch.from_numpy, arrays))
     return logits.numpy(), contributions.numpy()
@@ -97,12 +100,12 @@ def test_contributions_add_up_to_logits_less_what_is_constant(encoder: Encoder, 
     np.testing.assert_allclose(contributions.sum(axis=1), logits - structure, atol=1e-5)
 
 
-def test_padding_contributes_nothing_and_changes_nothing(encoder: Encoder, screen: Screen) -> None:
+def test_padding_changes_nothing_and_only_the_agents_words_contribute(encoder: Encoder, screen: Screen) -> None:
     narrow, wide = batch(9, 5), batch(9, 5, longest=40)
     for network in (encoder, screen):
         logits, contributions = computed(network, wide)
         np.testing.assert_allclose(logits, computed(network, narrow)[0], atol=1e-5)
-        assert not contributions[wide.attention_mask == 0].any()
+        assert not contributions[wide.agent_mask == 0].any()
 
 
 def test_quantising_keeps_outputs_close_and_halves_the_file(encoder: Encoder) -> None:
@@ -125,9 +128,13 @@ def test_a_graph_that_computes_something_else_is_refused(encoder: Encoder) -> No
 
     class Shifted(Encoder):
         def forward(
-            self, input_ids: torch.Tensor, attention_mask: torch.Tensor, features: torch.Tensor | None = None
+            self,
+            input_ids: torch.Tensor,
+            attention_mask: torch.Tensor,
+            agent_mask: torch.Tensor,
+            features: torch.Tensor | None = None,
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            logits, contributions = super().forward(input_ids, attention_mask, features)
+            logits, contributions = super().forward(input_ids, attention_mask, agent_mask, features)
             return logits + 0.01, contributions
 
     shifted = Shifted(encoder.bert, labels=len(LABELS))
@@ -137,5 +144,6 @@ def test_a_graph_that_computes_something_else_is_refused(encoder: Encoder) -> No
 
 def test_the_screen_knows_the_order_of_words(screen: Screen) -> None:
     there = batch(12)
-    back = WindowBatch(np.ascontiguousarray(there.input_ids[:, ::-1]), there.attention_mask, there.features)
+    reverse = np.ascontiguousarray(there.input_ids[:, ::-1])
+    back = WindowBatch(reverse, there.attention_mask, there.agent_mask, there.features)
     assert np.abs(computed(screen, there)[0] - computed(screen, back)[0]).max() > 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from detectors.features import FEATURE_NAMES, StructuralFeatures
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
 from detectors.windows import Windower
-from retrain.dataset import TrainingWindows, cut, training_windows
+from retrain.dataset import Dropout, Unit, training_units
 from retrain.sources import LabelledConversation
 
 if TYPE_CHECKING:
@@ -26,14 +27,19 @@ OVERALL = LABELS.index(MISALIGNMENT)
 
 
 @pytest.fixture
-def separable(make_labelled: Callable[..., LabelledConversation], windower: Windower) -> TrainingWindows:
+def separable(make_labelled: Callable[..., LabelledConversation], windower: Windower) -> list[Unit]:
     """Misaligned conversations say "steal", aligned ones "share"."""
     conversations = [
         make_labelled(f"c{n}", f"task {n}", f"I will {verb} item {n} now", misaligned=verb == "steal")
         for n in range(12)
         for verb in ("steal", "share")
     ]
-    return training_windows(list(cut(conversations, windower)), per_conversation=1, rng=np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    return training_units(conversations, windower, per_bag=1, dropout=Dropout(context=0, reasoning=0), rng=rng)
+
+
+def truth(units: list[Unit]) -> np.ndarray:
+    return np.asarray([unit.bags[0].labels[OVERALL] > 0 for unit in units])
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def batcher(tokenizer: TextTokenizer) -> Batcher:
     return Batcher(StructuralFeatures(tokenizer), pad_id=tokenizer.pad_id, size=8)
 
 
-def trained_screen(data: TrainingWindows, batcher: Batcher, *, seed: int = 1) -> tuple[nn.Module, list[str]]:
+def trained_screen(units: list[Unit], batcher: Batcher, *, seed: int = 1) -> tuple[nn.Module, list[str]]:
     import torch
 
     from retrain.model import Screen
@@ -50,19 +56,18 @@ def trained_screen(data: TrainingWindows, batcher: Batcher, *, seed: int = 1) ->
     torch.manual_seed(seed)
     network = Screen(buckets=1024, features=len(FEATURE_NAMES), labels=len(LABELS))
     told: list[str] = []
-    schedule = Schedule(epochs=8, batch_size=8, learning_rate=0.2, weight_decay=0.0)
-    fit(network, data, batcher, schedule, rng=np.random.default_rng(seed), report=told.append)
+    schedule = Schedule(epochs=8, batch_size=8, learning_rate=0.0, fresh_learning_rate=0.2, weight_decay=0.0)
+    fit(network, units, batcher, schedule, rng=np.random.default_rng(seed), report=told.append)
     return network, told
 
 
-def logits(network: nn.Module, data: TrainingWindows, batcher: Batcher) -> np.ndarray:
+def logits(network: nn.Module, units: list[Unit], batcher: Batcher) -> np.ndarray:
     import torch
 
-    found = np.empty((len(data.windows), len(LABELS)))
-    for rows, windows in batcher.batches(data.windows):
-        with torch.no_grad():
-            given = (windows.input_ids, windows.attention_mask, windows.features)
-            found[rows] = network(*map(torch.from_numpy, given))[0].float().numpy()
+    windows = batcher.pad([window for unit in units for bag in unit.bags for window in bag.windows])
+    with torch.no_grad():
+        given = (windows.input_ids, windows.attention_mask, windows.agent_mask, windows.features)
+        found: np.ndarray = network(*map(torch.from_numpy, given))[0].float().numpy()
     return found
 
 
@@ -70,19 +75,17 @@ def loss(overall: np.ndarray, truth: np.ndarray) -> float:
     return float(np.log1p(np.exp(np.where(truth, -overall, overall))).mean())
 
 
-def test_a_separable_problem_is_learnt_and_the_loss_falls(separable: TrainingWindows, batcher: Batcher) -> None:
+def test_a_separable_problem_is_learnt_and_the_loss_falls(separable: list[Unit], batcher: Batcher) -> None:
     network, told = trained_screen(separable, batcher)
     overall = logits(network, separable, batcher)[:, OVERALL]
-    truth = separable.labels[:, OVERALL] > 0
-    assert overall[truth].min() > 0 > overall[~truth].max()
-    assert loss(overall, truth) < 0.5 * np.log(2)  # log(2) is what guessing costs
+    positive = truth(separable)
+    assert overall[positive].min() > 0 > overall[~positive].max()
+    assert loss(overall, positive) < 0.5 * np.log(2)  # log(2) is what guessing costs
     assert told[-1].startswith("step 24/24 ")
     assert not network.training
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others(
-    separable: TrainingWindows, batcher: Batcher
-) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(separable: list[Unit], batcher: Batcher) -> None:
     import torch
 
     one, same, other = (
@@ -93,19 +96,63 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(
     assert not torch.equal(one, other)
 
 
-def test_a_window_without_weight_teaches_nothing(separable: TrainingWindows, batcher: Batcher) -> None:
-    weights = separable.weights.copy()
-    weights[::3] = 0
-    labels = separable.labels.copy()
-    labels[::3] = 1 - labels[::3]
-    one = trained_screen(TrainingWindows(separable.windows, separable.labels, weights), batcher)[0]
-    other = trained_screen(TrainingWindows(separable.windows, labels, weights), batcher)[0]
+def test_a_bag_without_weight_teaches_nothing(separable: list[Unit], batcher: Batcher) -> None:
+    def weightless(*, turned: bool) -> list[Unit]:
+        units = list(separable)
+        for n in range(0, len(units), 3):
+            (bag,) = units[n].bags
+            units[n] = Unit((replace(bag, weight=0.0, labels=1 - bag.labels if turned else bag.labels),))
+        return units
+
+    one, other = (trained_screen(weightless(turned=turned), batcher)[0] for turned in (False, True))
     np.testing.assert_allclose(logits(one, separable, batcher), logits(other, separable, batcher), atol=1e-5)
 
 
-def test_frozen_layers_stay_and_the_others_learn(
-    separable: TrainingWindows, batcher: Batcher, tiny_bert: BertModel
-) -> None:
+def test_a_bag_is_positive_when_one_of_its_windows_is(retrain_extra: None) -> None:
+    import torch
+
+    from retrain.optimisation import noisy_or_loss
+
+    values = torch.tensor([[2.0], [-1.0], [-3.0], [0.5]], dtype=torch.float64)
+    bags = torch.tensor([0, 0, 1, 1])
+    shown = 1 - np.prod(1 - 1 / (1 + np.exp(-np.asarray([[2.0, -1.0], [-3.0, 0.5]]))), axis=1)
+    positive = noisy_or_loss(values, bags, torch.ones(2, 1, dtype=torch.float64))
+    negative = noisy_or_loss(values, bags, torch.zeros(2, 1, dtype=torch.float64))
+    np.testing.assert_allclose(positive[:, 0], -np.log(shown), rtol=1e-6)
+    np.testing.assert_allclose(negative[:, 0], -np.log(1 - shown), rtol=1e-6)
+
+
+@pytest.mark.parametrize("extreme", [-80.0, 80.0, 0.0])
+def test_losses_have_finite_gradients_at_extreme_logits(retrain_extra: None, extreme: float) -> None:
+    import torch
+
+    from retrain.optimisation import noisy_or_loss, order_loss
+
+    values = torch.full((4, 2), extreme, requires_grad=True)
+    bags, labels = torch.tensor([0, 0, 1, 1]), torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    both = noisy_or_loss(values, bags, labels).sum() + order_loss(values, bags, torch.tensor([[0, 1]]), labels).sum()
+    both.backward()
+    assert torch.isfinite(both)
+    assert torch.isfinite(values.grad).all()
+
+
+def test_the_order_loss_falls_with_the_distance_and_minds_only_what_parts_the_twins(retrain_extra: None) -> None:
+    import torch
+
+    from retrain.optimisation import order_loss
+
+    labels = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    pairs, bags = torch.tensor([[0, 1]]), torch.tensor([0, 1])
+
+    def loss_of(misaligned: float, aligned: float, other: float = 0.0) -> float:
+        return float(order_loss(torch.tensor([[misaligned, other], [aligned, -other]]), bags, pairs, labels))
+
+    assert loss_of(1.0, 3.0) == pytest.approx(np.log1p(np.exp(2.0)), rel=1e-5)
+    assert loss_of(3.0, 1.0) < loss_of(2.0, 1.0) < loss_of(1.0, 2.0)
+    assert loss_of(1.0, 2.0, other=50.0) == pytest.approx(loss_of(1.0, 2.0))
+
+
+def test_frozen_layers_stay_and_the_others_learn(separable: list[Unit], batcher: Batcher, tiny_bert: BertModel) -> None:
     import torch
 
     from retrain.model import Encoder, freeze

@@ -13,22 +13,25 @@ import pytest
 
 from detectors.bundle import load_bundle
 from detectors.loading import open_detector
-from detectors.taxonomy import MISALIGNMENT
+from detectors.taxonomy import MISALIGNMENT, Category
 from detectors.transcript import TranscriptEvent
 from detectors.verdict import Status
 
 if TYPE_CHECKING:
     from transformers import BertModel
 
+    from retrain.base import Base
+    from retrain.corpus import Pair
+
 pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("retrain_extra")]
 
 
 @pytest.fixture
-def base(tmp_path: Path, tiny_bert: BertModel, tokenizer_definition: bytes) -> Path:
-    folder = tmp_path / "base"
-    tiny_bert.save_pretrained(folder)
-    (folder / "tokenizer.json").write_bytes(tokenizer_definition)
-    return folder
+def base(tiny_bert: BertModel, tokenizer_definition: bytes) -> Callable[[Iterator[str]], Base]:
+    from retrain.base import Base
+
+    weights = {name: tensor.detach().numpy() for name, tensor in tiny_bert.state_dict().items()}
+    return lambda texts: Base("tiny", tiny_bert.config, weights, tokenizer_definition)
 
 
 @pytest.fixture
@@ -57,13 +60,18 @@ def _row(name: str, *, misaligned: bool, rng: np.random.Generator) -> dict[str, 
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(2)
-    folder = tmp_path / "pairs"
-    folder.mkdir()
-    rows = [{**_row(f"p{n}-{twin}", misaligned=twin, rng=rng), "group": f"p{n}"} for n in range(3) for twin in (1, 0)]
-    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return folder
+def pairs() -> list[Pair]:
+    from retrain.corpus import Pair
+
+    def pair(number: int) -> Pair:
+        sides = {
+            side: [{"role": "assistant", "content": f"I {verb} item {number}", "shows": side == "misaligned"}]
+            for side, verb in (("aligned", "share"), ("misaligned", "steal"))
+        }
+        messages = ({"role": "user", "content": f"task {number}"}, sides)
+        return Pair(f"p{number}", "w", Category.SABOTAGE, "media", "chat", "en", frozenset(), messages)
+
+    return [pair(number) for number in range(20)]
 
 
 @pytest.fixture
@@ -79,9 +87,9 @@ def torch_as_it_was(retrain_extra: None) -> Iterator[None]:
 @pytest.mark.long
 @pytest.mark.usefixtures("torch_as_it_was")
 def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
-    base: Path,
+    base: Callable[[Iterator[str]], Base],
     data: Path,
-    pairs: Path,
+    pairs: list[Pair],
     tmp_path: Path,
     make_event: Callable[..., TranscriptEvent],
     now: datetime,
@@ -95,21 +103,21 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
         max_tokens=48,
         overlap=8,
         max_windows=4,
-        encoder_sample=Sample(per_source=20, windows_per_conversation=1),
-        screen_sample=Sample(per_source=30, windows_per_conversation=1),
+        encoder_sample=Sample(per_source=20, windows_per_bag=1),
+        screen_sample=Sample(per_source=30, windows_per_bag=1),
         frozen_layers=1,
         buckets=256,
-        screen=Schedule(epochs=2, batch_size=16, learning_rate=0.01, weight_decay=0.0),
+        screen=Schedule(epochs=2, batch_size=16, learning_rate=0.0, fresh_learning_rate=0.01, weight_decay=0.0),
         encoder=Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=0.01),
     )
     out = tmp_path / "bundle"
-    train(recipe, data, base, out, pairs)
+    train(recipe, data, pairs, base, out)
     first = load_bundle(out).manifest
     assert first.version.startswith("tiny-")
-    assert first.data["sources"] == ["one.jsonl", "two.jsonl"]
-    assert set(first.metrics) == {"held_out", "dev/three", "shipped_pairs"}
-    assert first.metrics["shipped_pairs"]["pairs"] == 3  # type: ignore[index, call-overload]
-    assert MISALIGNMENT in first.calibration
+    assert first.data["sources"] == ["corpus", "one", "two"]
+    assert first.data["pairs"] == 20
+    assert set(first.metrics) == {"held_out"}
+    assert MISALIGNMENT in first.heads
     assert "coercion" in first.uncovered
 
     detector = open_detector(out)
@@ -118,7 +126,7 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
     assert (verdict.status, verdict.bundle_version) == (Status.SCORED, first.version)
     assert verdict.misalignment is not None
 
-    train(recipe, data, base, out, pairs)
+    train(recipe, data, pairs, base, out)
     assert load_bundle(out).manifest == first
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from detectors.bundle import TOKENIZER, Bundle, load_bundle
-from detectors.calibration import LabelCalibration, PlattScaling
+from detectors.calibration import Head, LabelHeads
 from detectors.classifier import Batcher, ClassifierOutput, WindowBatch
 from detectors.detector import Detector
 from detectors.ensemble import Cascade
@@ -47,7 +47,7 @@ class WordClassifier:
         self._token = token
 
     def score(self, batch: WindowBatch) -> ClassifierOutput:
-        hits = (batch.input_ids == self._token).astype(np.float32) * 6
+        hits = ((batch.input_ids == self._token) & (batch.agent_mask > 0)).astype(np.float32) * 6
         contributions = np.repeat(hits[:, :, None], len(LABELS), axis=2)
         return ClassifierOutput(contributions.sum(axis=1) - 3, contributions)
 
@@ -61,17 +61,17 @@ def shipped_bundle() -> Bundle:
 def word_detector(shipped_bundle: Bundle) -> Detector:
     """Flags `coercion` and overall misalignment wherever it reads "blackmail". Quick, and its scores never change."""
     tokenizer = TextTokenizer(shipped_bundle.files[TOKENIZER])
-    (token,) = tokenizer.plain(ALARM_WORD)
-    calibration = LabelCalibration(
-        screen=PlattScaling(encoder=0, screen=1, intercept=0),
-        ensemble=PlattScaling(encoder=1, screen=0, intercept=0),
-        encoder_alone=PlattScaling(encoder=1, screen=0, intercept=0),
+    token = int(tokenizer.plain(ALARM_WORD)[-1])
+    heads = LabelHeads(
+        screen=Head(screen=(1.0, 0.0, 0.0), intercept=0.0),
+        ensemble=Head(encoder=(1.0, 0.0, 0.0), intercept=0.0),
+        encoder_alone=Head(encoder=(1.0, 0.0, 0.0), intercept=0.0),
     )
     labels = ("coercion", MISALIGNMENT)
     manifest = shipped_bundle.manifest.model_copy(
         update={
             "version": "words-1",
-            "calibration": dict.fromkeys(labels, calibration),
+            "heads": dict.fromkeys(labels, heads),
             "thresholds": dict.fromkeys(labels, 0.5),
         }
     )
@@ -84,7 +84,7 @@ def word_detector(shipped_bundle: Bundle) -> Detector:
         labels=len(LABELS),
         audit_share=0.0,
     )
-    return Detector(manifest, Windower(tokenizer, max_tokens=64, overlap=8, max_windows=8), cascade)
+    return Detector(manifest, Windower(tokenizer, max_tokens=64, overlap=8, max_windows=8, context_chars=300), cascade)
 
 
 @pytest.fixture
