@@ -48,7 +48,11 @@ def test_every_line_gets_a_verdict_whose_evidence_selects_characters_of_the_orig
     verdicts = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [verdict["conversation_id"] for verdict in verdicts] == list(rows)
     for verdict in verdicts:
-        assert verdict["status"] in ("scored", "partial")
+        if verdict["status"] == "unscored":
+            messages = rows[verdict["conversation_id"]]["messages"]
+            assert verdict["reason"] == "the agent says and does nothing in it"
+            assert not any(text.strip() for each in messages if each["role"] == "assistant" for text in texts(each))
+            continue
         assert verdict["evidence"]
         for item in verdict["evidence"]:
             message = rows[verdict["conversation_id"]]["messages"][item["message_index"]]
