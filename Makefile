@@ -9,7 +9,7 @@ comma := ,
 EXTRAS := cpu,embedded,dev$(if $(filter true,$(CI)),$(comma)retrain)
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help demo test check bench train evaluate corpus-report clean
+.PHONY: help demo test check bench train evaluate adaptation corpus-report clean
 
 help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench        throughput, latency and memory, as ratios"
 	@echo "make train        train the bundle that ships (DATA=folder with train/)"
 	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
+	@echo "make adaptation   what confirmed labels of one deployment buy (DATA=folder with dev/, eval_only/)"
 	@echo "make corpus-report  is our corpus balanced, and what does the next pair buy"
 	@echo "make clean        remove the virtual environment and everything under var/"
 
@@ -43,6 +44,10 @@ evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train --per-set 120 \
 		--output docs/evaluation.json --plot docs/evaluation.svg
 	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json > docs/model-card.md
+
+adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
+	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 300 \
+		--output docs/adaptation.json
 
 corpus-report: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.corpus.report
