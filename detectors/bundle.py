@@ -39,7 +39,7 @@ class Manifest(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")
     version: str
     labels: tuple[Label, ...]

@@ -108,7 +108,7 @@ class Detector:
             misalignment=round(scores[MISALIGNMENT], 6),
             flagged=flagged,
             thresholds=self.manifest.thresholds,
-            evidence=self._evidence(item, index, result, flagged),
+            evidence=self._evidence(item, index, result, flagged, encoded=encoded),
             detectors=self._detector_scores(screen.tolist(), encoder.tolist(), encoded=encoded),
             stage=Stage.ENSEMBLE if encoded else Stage.SCREEN,
             **identity,
@@ -133,11 +133,15 @@ class Detector:
         index: int,
         result: CascadeResult,
         flagged: tuple[str, ...],
+        *,
+        encoded: bool,
     ) -> tuple[Evidence, ...]:
         """For each flagged label; where nothing is flagged, for overall misalignment, as a hint."""
         found: list[Evidence] = []
         for label in flagged or (MISALIGNMENT,):
-            window, tokens, weights = result.strongest(index, self.manifest.labels.index(label))
+            heads = self.manifest.heads[label]
+            head = heads.ensemble if encoded else heads.screen
+            window, tokens, weights = result.strongest(index, self.manifest.labels.index(label), head)
             found += evidence(
                 window,
                 tokens,

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration import Head
 from detectors.classifier import Batcher, Classifier
 from detectors.evidence import TOP_TOKENS, TopTokens, top_tokens
 from detectors.summary import Summaries
@@ -73,17 +74,25 @@ class CascadeResult:
         """[conversations, labels, STATISTICS]; -inf where no window went past the screen."""
         return self.scores.encoder.statistics()
 
-    def strongest(self, conversation: int, label: int) -> tuple[Window, NDArray[np.int16], NDArray[np.float32]]:
-        """The window that speaks most for `label`, with its top tokens and their weights, [k] each."""
-        mine = np.flatnonzero(self._owner[self._chosen] == conversation)
-        scored, rows = self._encoded, mine
-        windows = self._chosen[mine]
-        if not len(mine):
-            windows = rows = np.flatnonzero(self._owner == conversation)
-            scored = self._screened
-        best = int(np.argmax(scored.logits[rows, label]))
-        row = rows[best]
-        return self._windows[windows[best]], scored.top.tokens[row, :, label], scored.top.weights[row, :, label]
+    def strongest(
+        self, conversation: int, label: int, head: Head
+    ) -> tuple[Window, NDArray[np.int16], NDArray[np.float32]]:
+        """The window that speaks most for `label`, with its top tokens and their weights, [k] each.
+
+        It is taken from the classifier whose tokens pull more on the conversation's score, as `head` weighs them.
+        """
+        passed = np.flatnonzero(self._owner[self._chosen] == conversation)
+        all_of_it = np.flatnonzero(self._owner == conversation)
+        views = [(self._screened, all_of_it, all_of_it, sum(head.screen))]
+        if len(passed):
+            views.insert(0, (self._encoded, passed, self._chosen[passed], sum(head.encoder)))
+        found = []
+        for scored, rows, windows, weight in views:
+            best = int(np.argmax(scored.logits[rows, label]))
+            weights = scored.top.weights[rows[best], :, label]
+            pull = weight * float(weights[weights > 0].sum())
+            found.append((pull, self._windows[windows[best]], scored.top.tokens[rows[best], :, label], weights))
+        return max(found, key=lambda each: each[0])[1:]
 
 
 class Cascade:

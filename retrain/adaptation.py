@@ -32,7 +32,7 @@ from detectors.tokens import TextTokenizer
 from detectors.windows import Windower
 from retrain.dataset import cut
 from retrain.fitting import fit_heads, fit_logistic, threshold
-from retrain.hashing import hashed_counts
+from retrain.hashing import hashed_counts, rarity
 from retrain.measurement import LEAST_THRESHOLD
 from retrain.sources import LabelledConversation, data_digest, read_source
 
@@ -181,11 +181,10 @@ def _folds(seen: Observed) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
 def _local_words(seen: Observed) -> Vector:
     """Weights [buckets] of a logistic regression on mean counts, rare buckets weighted up (inverse frequency)."""
     x = seen.mean_counts()
-    frequency = np.asarray((x > 0).sum(axis=0)).ravel()
-    rarity = np.where(frequency > 1, np.log((1 + x.shape[0]) / (1 + frequency)) + 1, 0.0)
+    scale = rarity(x)
     model = LogisticRegression(C=10.0, class_weight="balanced", solver="liblinear")
-    model.fit(x @ sparse.diags(rarity), seen.positive)
-    return np.asarray(model.coef_[0] * rarity)
+    model.fit(x @ sparse.diags(scale), seen.positive)
+    return np.asarray(model.coef_[0] * scale)
 
 
 def screen_model(model: bytes, local: LocalScreen, *, label: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from detectors.transcript import Message, ReasoningPart, TranscriptEvent
 from detectors.windows import AGENT, Window, Windower
 from retrain.sources import LABEL_TRUST, LabelledConversation
 
+_FEWEST_HELD_OUT = 9
+"""Pairs of a category, where there are twice as many: fewer could not be calibrated on."""
 _LENGTH_BINS = 4
 _LIGHTEST, _HEAVIEST = 0.25, 4.0
 
@@ -63,11 +66,25 @@ def summary(units: Sequence[Unit]) -> dict[str, JsonValue]:
 def split(
     conversations: Iterable[LabelledConversation], *, held_out: float, seed: int
 ) -> tuple[list[LabelledConversation], list[LabelledConversation]]:
-    """(to fit, held out), by group, so that no scenario is on both sides. `held_out` is a share of the groups."""
-    parts: tuple[list[LabelledConversation], list[LabelledConversation]] = ([], [])
-    for conversation in conversations:
+    """(to fit, held out), by group, so that no scenario is on both sides. `held_out` is a share of the groups.
+
+    Contrastive pairs are few: the share is held out of each category by itself.
+    """
+    everything = list(conversations)
+
+    def drawn(conversation: LabelledConversation) -> int:
         digest = hashlib.sha256(f"{seed}/{conversation.source}/{conversation.group}".encode()).digest()
-        parts[int.from_bytes(digest[:4], "big") < held_out * 2**32].append(conversation)
+        return int.from_bytes(digest[:4], "big")
+
+    kept_back: set[str] = set()
+    positives = [each for each in everything if each.contrasted and each.labels.any()]
+    for column in range(len(LABELS)):
+        mine = sorted((each for each in positives if int(np.argmax(each.labels)) == column), key=drawn)
+        count = max(math.ceil(held_out * len(mine)), min(_FEWEST_HELD_OUT, len(mine) // 2))
+        kept_back |= {each.group for each in mine[:count]}
+    parts: tuple[list[LabelledConversation], list[LabelledConversation]] = ([], [])
+    for each in everything:
+        parts[each.group in kept_back if each.contrasted else drawn(each) < held_out * 2**32].append(each)
     return parts
 
 
@@ -135,15 +152,18 @@ def training_units(
     """Bags of at most `per_bag` windows each. Where it is known which turns a label is about, of these alone."""
     weights = balanced_weights(conversations)
     bags: list[tuple[LabelledConversation, Bag]] = []
-    twins: dict[str, list[tuple[LabelledConversation, Bag]]] = {}
+    twins: dict[tuple[str, int], list[tuple[LabelledConversation, Bag]]] = {}
+    shown_before: Counter[str] = Counter()  # a pair may come several times, and each time it is a pair of its own
     for conversation, weight in zip(conversations, weights, strict=True):
+        occurrence = shown_before[conversation.event.event_id]
+        shown_before[conversation.event.event_id] += 1
         shown = replace(conversation, event=dropout(conversation.event, rng))
         for item in cut([shown], windower):
             windows = about(item)
             drawn = sorted(rng.permutation(len(windows))[:per_bag].tolist())
             bag = Bag(tuple(windows[index] for index in drawn), conversation.labels, weight)
             if conversation.contrasted:
-                twins.setdefault(conversation.group, []).append((conversation, bag))
+                twins.setdefault((conversation.group, occurrence), []).append((conversation, bag))
             else:
                 bags.append((conversation, bag))
     paired = [

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from detectors.calibration import BetaCalibration, Head, LabelHeads
 from detectors.summary import STATISTICS
 
-MIN_POSITIVES = 10
+MIN_POSITIVES = 8
 """A label with fewer held-out positives is not calibrated, and so not covered."""
 
 _FOLDS = 5

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from detectors.windows import Window
@@ -35,3 +36,9 @@ def hashed_counts(windows: Sequence[Window], buckets: int) -> sparse.csr_matrix:
         return sparse.csr_matrix(shape)
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
     return sparse.csr_matrix(entries, shape=shape)
+
+
+def rarity(counts: sparse.csr_matrix) -> NDArray[np.float64]:
+    """[columns]: ln((1 + n) / (1 + conversations that have it)) + 1, and 0 for what only one has."""
+    frequency = np.asarray((counts > 0).sum(axis=0)).ravel()
+    return np.where(frequency > 1, np.log((1 + counts.shape[0]) / (1 + frequency)) + 1, 0.0)

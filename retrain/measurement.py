@@ -20,6 +20,7 @@ from detectors.onnx_classifier import OnnxClassifier, Provider
 from detectors.summary import Summaries
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
+from retrain.corpus.pairs import SOURCE
 from retrain.dataset import CutConversation
 from retrain.evaluation import auroc, calibration_error, length_matched_auroc, measure
 from retrain.fitting import fit_heads, threshold
@@ -167,7 +168,7 @@ def decide(scored: Scored, *, false_positive_budget: float) -> Decision:
     """Heads and thresholds, from held-out conversations that went through the cascade as it will be served."""
     misaligned = scored.truth[:, LABELS.index(MISALIGNMENT)]
     heads = {}
-    each = _even_by_source(scored.groups)
+    each = _source_weights(scored.groups)
     for column, label in enumerate(LABELS):
         screen, encoder, truth = scored.screen[:, column], scored.encoder[:, column], scored.truth[:, column]
         fitted = fit_heads(screen, encoder, truth, scored.groups, weights=each)
@@ -184,11 +185,18 @@ def decide(scored: Scored, *, false_positive_budget: float) -> Decision:
     return Decision(heads, thresholds, undecided.share_misaligned)
 
 
-def _even_by_source(groups: Sequence[str]) -> NDArray[np.float64]:
-    """Weights [conversations], 1 on average, by which every source counts the same: a head for many worlds, not one."""
+PAIRS_SHARE = 0.5
+"""Of the head's fit, for contrastive pairs: public sources can be told apart by what they look like, pairs cannot."""
+
+
+def _source_weights(groups: Sequence[str]) -> NDArray[np.float64]:
+    """Weights [conversations], 1 on average: pairs have their share, all other sources the same part of the rest."""
     sources = [group.split("/", 1)[0] for group in groups]
     counts = Counter(sources)
-    return np.asarray([len(sources) / (len(counts) * counts[source]) for source in sources])
+    others = len(counts) - (SOURCE in counts)
+    pairs_share = 0.0 if SOURCE not in counts else PAIRS_SHARE if others else 1.0
+    shares = {name: pairs_share if name == SOURCE else (1 - pairs_share) / others for name in counts}
+    return np.asarray([len(sources) * shares[source] / counts[source] for source in sources])
 
 
 def pairs_ranked_right(scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]) -> JsonValue:

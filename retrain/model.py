@@ -6,7 +6,9 @@ which is what makes evidence exact.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel
 
@@ -26,6 +28,13 @@ class Screen(nn.Module):
         self.table = nn.Embedding(buckets, labels)
         self.features = nn.Linear(features, labels)
         nn.init.zeros_(self.table.weight)
+
+    def set_weights(self, table: NDArray[np.float64], features: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
+        """`table` [buckets, labels], `features` [labels, features] and `bias` [labels]."""
+        with torch.no_grad():
+            self.table.weight.copy_(torch.from_numpy(table))
+            self.features.weight.copy_(torch.from_numpy(features))
+            self.features.bias.copy_(torch.from_numpy(bias))
 
     def forward(
         self,

@@ -39,7 +39,7 @@ def _what_it_is(manifest: Manifest) -> Iterator[str]:
         f"thinks and does in full, and of what others say {manifest.context_chars} characters a part. A linear screen "
         f"(hashed n-grams, structural features) reads every window; a fine-tuned {base} reads those whose screen logit "
         f"is at least {manifest.pass_logit}. Both judge the agent's own words, for every label of the taxonomy. A head "
-        "weighs a conversation's windows (the highest, the mean of the three highest, the typical one), calibrated "
+        "weighs a conversation's windows (the highest, the mean of the three highest, the mean of all), calibrated "
         "(beta, cross-fitted) on held-out conversations, of "
         f"which {data['held_out_share_misaligned']:.0%} were misaligned: at another base rate probabilities shift. "
         f"Each threshold lets at most {manifest.false_positive_budget:.0%} of the held-out aligned conversations "

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -26,6 +26,7 @@ import scipy
 import tokenizers
 import torch
 import transformers
+from pydantic import JsonValue
 
 from detectors.bundle import ENCODER, MANIFEST, SCREEN, TOKENIZER, write_bundle
 from detectors.classifier import Batcher
@@ -39,8 +40,9 @@ from detectors.windows import Windower
 from retrain.base import Base, load_base
 from retrain.corpus import Pair, conversations, read_pairs
 from retrain.corpus.pairs import SOURCE, corpus_files
-from retrain.dataset import Dropout, Unit, cut, sample, split, summary, training_units
+from retrain.dataset import CutConversation, Dropout, cut, sample, split, summary, training_units
 from retrain.export import export_encoder, export_screen, quantise
+from retrain.lexical import fit_screen
 from retrain.measurement import Served, decide, pass_logit
 from retrain.model import Encoder, Screen, bert, freeze
 from retrain.optimisation import Schedule, bf16_is_fast, fit
@@ -51,11 +53,10 @@ _DECIDING = (torch, transformers, tokenizers, onnx, onnxruntime, scipy, np)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How much of each public source one network sees, in how many passes with fresh dropout; the pairs come whole."""
+    """How much of each public source the encoder sees; the pairs come whole."""
 
     per_source: int
     windows_per_bag: int
-    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,16 @@ class Recipe:
     overlap: int = 32
     context_chars: int = 300
     max_windows: int = 64
-    encoder_sample: Sample = Sample(per_source=300, windows_per_bag=2)
-    screen_sample: Sample = Sample(per_source=1500, windows_per_bag=4)
-    corpus_passes: int = 3
+    encoder_sample: Sample = Sample(per_source=150, windows_per_bag=2)
+    corpus_passes: int = 6
+    screen_per_source: int = 2500
     dropout: Dropout = Dropout()
     frozen_layers: int = 6
-    buckets: int = 2**16
-    pass_share: float = 0.5
+    buckets: int = 2**17
+    pass_share: float = 0.8
     false_positive_budget: float = 0.01
     held_out_per_source: int = 120
     weights: Literal["int8", "float32"] = "int8"
-    screen: Schedule = Schedule(epochs=4, batch_size=32, learning_rate=0.0, fresh_learning_rate=0.02, weight_decay=0.0)
     encoder: Schedule = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
 
 
@@ -114,26 +114,26 @@ def train(recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: P
     )
     features = StructuralFeatures(tokenizer)
 
-    # 3. Two networks. The screen is cheap enough to see several times as much as the encoder.
-    def units_of(some: Sample) -> list[Unit]:
-        chosen = sample(to_fit, per_source=some.per_source, rng=rng)
-        contrasted = [item for item in chosen if item.contrasted]
-        shown = [*chosen, *contrasted * (recipe.corpus_passes - 1)]
-        return training_units(shown, windower, per_bag=some.windows_per_bag, dropout=recipe.dropout, rng=rng)
-
+    # 3. Two networks. The screen is cheap enough to see many times as much as the encoder, which sees the pairs
+    #    several times, each time with other parts dropped: public sources would drown them.
     screen = Screen(buckets=recipe.buckets, features=len(FEATURE_NAMES), labels=len(LABELS))
+    shown = list(cut(sample(to_fit, per_source=recipe.screen_per_source, rng=rng), windower))
+    fit_screen(screen, shown, features)
+    say(f"screen: {len(shown)} conversations")
     encoder = Encoder(bert(base), labels=len(LABELS))
     freeze(encoder, layers=recipe.frozen_layers)
-    seen: dict[str, Any] = {}
-    for name, network, some, schedule in (
-        ("screen", screen, recipe.screen_sample, recipe.screen),
-        ("encoder", encoder, recipe.encoder_sample, recipe.encoder),
-    ):
-        units = units_of(some)
-        seen[name] = summary(units)
-        say(f"{name}: {seen[name]['windows']} windows in {seen[name]['bags']} bags")
-        batcher = Batcher(features, pad_id=tokenizer.pad_id, size=schedule.batch_size)
-        fit(network, units, batcher, schedule, rng=rng, report=partial(say_of, name))
+    chosen = sample(to_fit, per_source=recipe.encoder_sample.per_source, rng=rng)
+    units = training_units(
+        [*chosen, *[item for item in chosen if item.contrasted] * (recipe.corpus_passes - 1)],
+        windower,
+        per_bag=recipe.encoder_sample.windows_per_bag,
+        dropout=recipe.dropout,
+        rng=rng,
+    )
+    seen = {"screen": _seen(shown), "encoder": summary(units)}
+    say(f"encoder: {seen['encoder']['windows']} windows in {seen['encoder']['bags']} bags")
+    batcher = Batcher(features, pad_id=tokenizer.pad_id, size=recipe.encoder.batch_size)
+    fit(encoder, units, batcher, recipe.encoder, rng=rng, report=partial(say_of, "encoder"))
 
     # 4. Model files, as they will be served.
     exported = export_encoder(encoder)
@@ -191,6 +191,12 @@ def train(recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: P
         shutil.rmtree(out)
     staging.rename(out)
     say(f"{manifest.version} in {out} after {(time.monotonic() - began) / 60:.0f} min")
+
+
+def _seen(shown: list[CutConversation]) -> dict[str, JsonValue]:
+    counts = np.sum([item.conversation.labels for item in shown], axis=0).tolist()
+    by_label: dict[str, JsonValue] = {label: int(count) for label, count in zip(LABELS, counts, strict=True)}
+    return {"windows": sum(len(item.windows) for item in shown), "bags": len(shown), "by_label": by_label}
 
 
 def _texts(some: list[LabelledConversation]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.calibration import Head
 from detectors.ensemble import Cascade, CascadeResult
 from detectors.evidence import TOP_TOKENS
 from detectors.taxonomy import LABELS, MISALIGNMENT
@@ -132,11 +133,29 @@ def test_conversations_without_windows_have_no_scores(
     assert screen.windows_seen == []
 
 
-def strongest(result: CascadeResult, conversation: int, label: int) -> tuple[list[int], list[int]]:
+EVEN = Head(screen=(1.0, 0.0, 0.0), encoder=(1.0, 0.0, 0.0), intercept=0.0)
+ENCODER_ALONE = Head(encoder=(1.0, 0.0, 0.0), intercept=0.0)
+SCREEN_ALONE = Head(screen=(1.0, 0.0, 0.0), encoder=(0.0, 0.0, 0.0), intercept=0.0)
+
+
+def strongest(
+    result: CascadeResult, conversation: int, label: int, head: Head = ENCODER_ALONE
+) -> tuple[list[int], list[int]]:
     """Token ids of the strongest window, and its top tokens of any weight."""
-    window, tokens, weights = result.strongest(conversation, label)
+    window, tokens, weights = result.strongest(conversation, label, head)
     assert len(tokens) == len(weights) == TOP_TOKENS
     return window.input_ids.tolist(), window.input_ids[tokens[weights > 0]].tolist()
+
+
+def test_the_strongest_window_is_of_the_classifier_that_counts(
+    make_cascade: Callable[..., Cascade], make_window: Callable[..., Window], screen: Any, encoder: Any
+) -> None:
+    result = make_cascade(screen, encoder, pass_logit=-9).score([[make_window([ALARM]), make_window([WRECK])]])
+    assert strongest(result, 0, OVERALL, SCREEN_ALONE)[1] == [ALARM]
+    assert strongest(result, 0, OVERALL, ENCODER_ALONE)[1] == [WRECK]
+    assert strongest(result, 0, OVERALL, EVEN)[1] == [ALARM]  # 5 against 3
+    stopped = make_cascade(screen, encoder, pass_logit=99).score([[make_window([ALARM])]])
+    assert strongest(stopped, 0, OVERALL, ENCODER_ALONE)[1] == [ALARM]
 
 
 def test_the_strongest_window_is_the_encoders_where_it_saw_one(

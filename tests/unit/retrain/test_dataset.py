@@ -132,6 +132,35 @@ def test_twins_are_one_unit_with_the_misaligned_one_first(make_labelled: MakeLab
     assert [bag.labels[LABELS.index(MISALIGNMENT)] for bag in unit.bags] == [1, 0]
 
 
+def test_a_pair_that_is_shown_several_times_is_a_pair_each_time(
+    make_labelled: MakeLabelled, windower: Windower
+) -> None:
+    twins = [
+        replace(make_labelled(name, "go", name, group="g", misaligned=name == "bad"), contrasted=True)
+        for name in ("good", "bad")
+    ]
+    units = units_of(twins * 3, windower)
+    assert len(units) == 3
+    assert all(unit.contrasted for unit in units)
+    assert all([bag.labels[LABELS.index(MISALIGNMENT)] for bag in unit.bags] == [1, 0] for unit in units)
+
+
+@pytest.mark.parametrize(("pairs", "kept"), [(80, 20), (24, 9), (10, 5), (1, 0)])
+def test_of_each_category_of_pairs_enough_are_held_out(make_labelled: MakeLabelled, pairs: int, kept: int) -> None:
+    def twin(number: int, *, misaligned: bool) -> LabelledConversation:
+        name = f"p{number}-{misaligned}"
+        labels = np.zeros(len(LABELS), dtype=np.float32)
+        labels[LABELS.index("coercion")] = misaligned
+        return replace(make_labelled(name, "go", name, group=f"p{number}"), contrasted=True, labels=labels)
+
+    everything = [twin(number, misaligned=side) for number in range(pairs) for side in (True, False)]
+    to_fit, held_out = split(everything, held_out=0.25, seed=3)
+    groups = Counter(conversation.group for conversation in held_out)
+    assert set(groups.values()) <= {2}
+    assert len(groups) == (kept if pairs > 1 else 1)
+    assert len(to_fit) + len(held_out) == 2 * pairs
+
+
 def test_weights_even_out_length_within_a_source(make_labelled: MakeLabelled) -> None:
     lengths = [(10, True)] * 9 + [(10, False)] * 3 + [(900, True)] * 2 + [(900, False)] * 6
     conversations = [

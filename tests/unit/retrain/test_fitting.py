@@ -69,7 +69,7 @@ def groups(count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-@pytest.mark.parametrize(("positives", "negatives", "fitted"), [(9, 50, False), (50, 9, False), (10, 10, True)])
+@pytest.mark.parametrize(("positives", "negatives", "fitted"), [(7, 50, False), (50, 7, False), (8, 8, True)])
 def test_a_label_with_too_few_of_either_kind_gets_no_head(
     fitting: ModuleType, positives: int, negatives: int, fitted: bool
 ) -> None:
@@ -81,9 +81,9 @@ def test_a_label_with_too_few_of_either_kind_gets_no_head(
 def test_conversations_that_the_screen_stopped_do_not_count_as_encoded(fitting: ModuleType) -> None:
     truth = np.arange(60) < 30
     screen = logits(30, 30, 1)
-    encoder = np.where(np.arange(60) < 21, -np.inf, screen)
+    encoder = np.where(np.arange(60) < 23, -np.inf, screen)
     assert fitting.fit_heads(statistics(screen), statistics(encoder), truth, groups(60)) is None
-    encoder[20] = 1.0
+    encoder[22] = 1.0
     assert fitting.fit_heads(statistics(screen), statistics(encoder), truth, groups(60)) is not None
 
 
@@ -161,6 +161,14 @@ def test_a_decision_covers_what_could_be_fitted_and_keeps_the_budget(measurement
     assert report[MISALIGNMENT]["flagged_of_aligned"] == pytest.approx(flags[~truth].mean(), abs=1e-4)
     assert report["length_alone"]["auroc"]["value"] == 0.5
     assert report["windows_past_the_screen"] == pytest.approx((screen > -1).mean(), abs=1e-4)
+
+
+def test_pairs_have_half_of_the_say_and_the_other_sources_share_the_rest(measurement: ModuleType) -> None:
+    groups = [*(f"corpus/{n}" for n in range(2)), *(f"a/{n}" for n in range(6)), "b/0"]
+    weights = measurement._source_weights(groups)
+    assert [weights[:2].sum(), weights[2:8].sum(), weights[8]] == pytest.approx([4.5, 2.25, 2.25])
+    for alone in (["corpus/1", "corpus/2"], ["a/1", "b/1"]):
+        assert measurement._source_weights(alone).tolist() == [1, 1]
 
 
 def test_pairs_are_ranked_right_where_the_misaligned_twin_scores_higher(measurement: ModuleType) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from detectors.classifier import ClassifierOutput, WindowBatch
-from detectors.features import FEATURE_NAMES
+from detectors.classifier import Batcher, ClassifierOutput, WindowBatch
+from detectors.features import FEATURE_NAMES, StructuralFeatures
 from detectors.onnx_classifier import OnnxClassifier, Provider
-from detectors.taxonomy import LABELS
+from detectors.taxonomy import LABELS, MISALIGNMENT
+from detectors.tokens import TextTokenizer
+from detectors.windows import Windower
+from retrain.dataset import CutConversation
+from retrain.sources import LabelledConversation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -140,6 +145,42 @@ def test_a_graph_that_computes_something_else_is_refused(encoder: Encoder) -> No
     shifted = Shifted(encoder.bert, labels=len(LABELS))
     with pytest.raises(ValueError, match="logits: the ONNX graph and the network differ"):
         export_encoder(shifted)
+
+
+def test_the_fitted_screen_is_the_regression_on_what_conversations_say_on_average(
+    make_labelled: Callable[..., LabelledConversation], tokenizer: TextTokenizer, windower: Windower
+) -> None:
+    import torch
+
+    from retrain.dataset import cut
+    from retrain.lexical import FEWEST, fit_screen
+    from retrain.model import Screen
+
+    screen = Screen(buckets=2**12, features=len(FEATURE_NAMES), labels=len(LABELS)).eval()
+    features = StructuralFeatures(tokenizer)
+
+    def some(count: int) -> list[CutConversation]:
+        said = {True: "I take the keys and hide the log", False: "I give the keys and show the log"}
+        return list(
+            cut([make_labelled(f"{n}", "go", said[n % 2 == 0], misaligned=n % 2 == 0) for n in range(count)], windower)
+        )
+
+    def overall(item: CutConversation) -> float:
+        batch = Batcher(features, pad_id=0, size=8).pad(item.windows)
+        inputs = {name: torch.from_numpy(getattr(batch, name)) for name in ("input_ids", "attention_mask")}
+        with torch.no_grad():
+            logits, _ = screen(
+                **inputs,
+                agent_mask=torch.from_numpy(batch.agent_mask),
+                features=torch.from_numpy(batch.features),
+            )
+        return float(logits[:, LABELS.index(MISALIGNMENT)].mean())
+
+    fit_screen(screen, some(2 * FEWEST - 2), features)
+    assert not screen.table.weight.any()  # too few to learn from: it says nothing, and calmly
+    fit_screen(screen, some(60), features)
+    assert [overall(item) > 0 for item in some(4)] == [True, False, True, False]
+    assert not screen.table.weight[:, LABELS.index("coercion")].any()
 
 
 def test_the_screen_knows_the_order_of_words(screen: Screen) -> None:

@@ -104,10 +104,9 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
         overlap=8,
         max_windows=4,
         encoder_sample=Sample(per_source=20, windows_per_bag=1),
-        screen_sample=Sample(per_source=30, windows_per_bag=1),
+        screen_per_source=30,
         frozen_layers=1,
         buckets=256,
-        screen=Schedule(epochs=2, batch_size=16, learning_rate=0.0, fresh_learning_rate=0.01, weight_decay=0.0),
         encoder=Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=0.01),
     )
     out = tmp_path / "bundle"
