@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from detectors.transcript import Message, ReasoningPart, TextPart, ToolCallPart, part_text
-from retrain.sources import LABEL_TRUST, LabelledConversation
+from retrain.sources import LabelledConversation, label_trust
 
 
 def agents_words(messages: Sequence[Message]) -> str:
@@ -36,7 +36,7 @@ class LinearBaseline:
         self._model.fit(
             [agents_words(conversation.event.messages) for conversation in conversations],
             [conversation.misaligned for conversation in conversations],
-            logisticregression__sample_weight=[LABEL_TRUST.get(each.source, 1.0) for each in conversations],
+            logisticregression__sample_weight=[label_trust(each.source) for each in conversations],
         )
 
     def __call__(self, conversations: Sequence[LabelledConversation]) -> NDArray[np.float64]:

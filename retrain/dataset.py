@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from detectors.taxonomy import LABELS
 from detectors.transcript import Message, ReasoningPart, TranscriptEvent
 from detectors.windows import AGENT, Window, Windower
-from retrain.sources import LABEL_TRUST, LabelledConversation
+from retrain.sources import LabelledConversation, label_trust
 
 _FEWEST_HELD_OUT = 9
 """Pairs of a category, where there are twice as many: fewer could not be calibrated on."""
@@ -205,7 +205,7 @@ def balanced_weights(conversations: Sequence[LabelledConversation]) -> list[floa
     for (source, length_bin, misaligned), conversation in zip(cells, conversations, strict=True):
         mine, others = counts[source, length_bin, misaligned], counts[source, length_bin, not misaligned]
         even = 1.0 if conversation.contrasted or not others else (mine + others) / (2 * mine)
-        weights.append(LABEL_TRUST.get(source, 1.0) * min(_HEAVIEST, max(_LIGHTEST, even)))
+        weights.append(label_trust(source) * min(_HEAVIEST, max(_LIGHTEST, even)))
     return weights
 
 

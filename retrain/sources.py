@@ -45,6 +45,14 @@ LABEL_TRUST: Final = {
     "onpolicy_deception": 0.3,  # often not decidable from the text alone
     "corpus": 1.0,  # by construction, and turn by turn
 }
+JUDGED: Final = "judge:"
+"""What the sources of labels by an LLM judge begin with; the teacher's model follows."""
+_TRUST_IN_JUDGES: Final = 0.5
+
+
+def label_trust(source: str) -> float:
+    """How much one label of `source` counts. A deployment's own sources count in full."""
+    return LABEL_TRUST.get(source, _TRUST_IN_JUDGES if source.startswith(JUDGED) else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +110,7 @@ def _conversation(row: JsonValue, source: str) -> LabelledConversation:
             labels[LABELS.index(category)] = 1
         labels[LABELS.index(MISALIGNMENT)] = category not in NEVER_AN_ALERT
     event = event_from_line({"id": row["id"], "messages": row["messages"]}, now=EPOCH)
+    if str(row.get("source")).startswith(JUDGED):  # whatever the file is called, the teacher is on record
+        source = str(row["source"])
     group = str(row.get("group") or row.get("pair") or row["id"])
     return LabelledConversation(event, labels, source, group, language=str(row.get("language") or "en"))

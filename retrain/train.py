@@ -13,7 +13,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ from retrain.lexical import fit_screen
 from retrain.measurement import Served, decide, pass_logit
 from retrain.model import Encoder, Screen, bert, freeze
 from retrain.optimisation import Schedule, bf16_is_fast, fit
-from retrain.sources import LabelledConversation, data_digest, read_source, source_files
+from retrain.sources import JUDGED, LabelledConversation, data_digest, read_source, source_files
 
 _DECIDING = (torch, transformers, tokenizers, onnx, onnxruntime, scipy, np)
 
@@ -88,8 +88,13 @@ class Recipe:
 BaseOf = Callable[[Iterator[str]], Base]
 
 
-def train(recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: Path) -> None:
-    """Writes a new bundle to `out`, replacing one that is there. `base_of` gives the weights to start from."""
+def train(
+    recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: Path, *, judged: Sequence[Path] = ()
+) -> None:
+    """Writes a new bundle to `out`, replacing one that is there. `base_of` gives the weights to start from.
+
+    `judged`: more labelled conversations, by an LLM judge (`plumbline judge --labels`); the bundle names the teachers.
+    """
     began = time.monotonic()
     threads = torch.get_num_threads()
     torch.manual_seed(recipe.seed)
@@ -97,7 +102,7 @@ def train(recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: P
     rng = np.random.default_rng(recipe.seed)
 
     # 1. Conversations: a part to fit, a part held out by group.
-    files = source_files(data / "train")
+    files = [*source_files(data / "train"), *judged]
     everything = [*conversations(pairs), *(item for path in files for item in read_source(path))]
     to_fit, held_out = split(everything, held_out=recipe.held_out, seed=recipe.seed)
     say(f"{len(everything)} conversations, {len(to_fit)} to fit from, {len(held_out)} held out")
@@ -176,6 +181,9 @@ def train(recipe: Recipe, data: Path, pairs: list[Pair], base_of: BaseOf, out: P
             "digest": data_digest([*files, *corpus_files("train")] if pairs else files),
             "sources": [*([SOURCE] if pairs else []), *(path.name.split(".")[0] for path in files)],
             "pairs": len(pairs),
+            "teachers": sorted(
+                {item.source.removeprefix(JUDGED) for item in everything if item.source.startswith(JUDGED)}
+            ),
             "seen_by": seen,
             "held_out_share_misaligned": decision.share_misaligned,
         },
@@ -218,6 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; one that is there is replaced")
+    parser.add_argument("--judged", type=Path, action="append", default=[], help="labels of `plumbline judge --labels`")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--base", choices=["e5", "minilm"], default=Recipe().base, help="weights to start from")
     parser.add_argument("--weights", choices=["int8", "float32"], default="int8", help="float32 for GPUs")
@@ -232,7 +241,7 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     recipe = Recipe(seed=arguments.seed, base=arguments.base, weights=arguments.weights)
     base_of = partial(load_base, recipe.base, pieces=recipe.vocabulary)
-    train(recipe, arguments.data, read_pairs("train"), base_of, arguments.out)
+    train(recipe, arguments.data, read_pairs("train"), base_of, arguments.out, judged=arguments.judged)
     return 0
 
 

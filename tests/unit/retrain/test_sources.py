@@ -11,7 +11,7 @@ import pytest
 
 from detectors.taxonomy import LABELS, MISALIGNMENT, Category
 from detectors.transcript import part_text
-from retrain.sources import LABEL_TRUST, LabelledConversation, data_digest, read_source, source_files
+from retrain.sources import LABEL_TRUST, LabelledConversation, data_digest, label_trust, read_source, source_files
 
 
 def row(name: str = "a", **fields: Any) -> dict[str, Any]:
@@ -105,3 +105,10 @@ def test_the_digest_depends_on_names_and_contents_and_on_nothing_else(tmp_path: 
 
 def test_trust_in_labels_is_a_weight(tmp_path: Path) -> None:
     assert all(0 < trust <= 1 for trust in LABEL_TRUST.values())
+
+
+def test_a_judges_labels_keep_their_teacher_and_count_half(tmp_path: Path) -> None:
+    (judged,) = read(tmp_path / "anything.jsonl", row(source="judge:careful-1"))
+    (plain,) = read(tmp_path / "mine.jsonl", row(source="elsewhere"))
+    assert (judged.source, plain.source) == ("judge:careful-1", "mine")
+    assert [label_trust(each.source) for each in (judged, plain)] == [0.5, 1.0]

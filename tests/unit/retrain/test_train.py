@@ -130,6 +130,24 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
 
 
 @pytest.mark.usefixtures("torch_as_it_was")
+def test_a_judges_labels_are_learnt_from_like_others_and_the_bundle_names_the_teacher(
+    base: Callable[[Iterator[str]], Base], data: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    from retrain.train import Recipe, Sample, train
+
+    rows = (data / "train" / "one.jsonl").read_text().splitlines()
+    judged = tmp_path / "labels.jsonl"
+    judged.write_text("\n".join(json.dumps({**json.loads(row), "source": "judge:careful-1"}) for row in rows))
+    (data / "train" / "one.jsonl").unlink()
+    some = Sample(per_source=20, windows_per_bag=1)
+    recipe = Recipe(name="taught", held_out=0.5, max_tokens=48, overlap=8, encoder_sample=some, buckets=256)
+    train(recipe, data, pairs, base, tmp_path / "bundle", judged=[judged])
+    found = load_bundle(tmp_path / "bundle").manifest.data
+    assert found["teachers"] == ["careful-1"]
+    assert found["sources"] == ["corpus", "two", "labels"]
+
+
+@pytest.mark.usefixtures("torch_as_it_was")
 def test_without_training_data_it_says_so_and_touches_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
