@@ -73,7 +73,7 @@ class Recipe:
     context_chars: int = 300
     max_windows: int = 64
     encoder_sample: Sample = Sample(per_source=150, windows_per_bag=2)
-    corpus_passes: int = 6
+    corpus_passes: int = 5
     screen_per_source: int = 2500
     dropout: Dropout = Dropout()
     frozen_layers: int = 6
