@@ -135,17 +135,9 @@ def run(classifier: Classifier, batcher: Batcher, windows: Sequence[Window], *, 
     weights = np.full((len(windows), TOP_TOKENS, labels), -np.inf, dtype=np.float32)
     for rows, batch in batcher.batches(windows):
         output = classifier.score(batch)
-        top = top_tokens(output.contributions, placeable([windows[row] for row in rows], batch.input_ids.shape[1]))
+        top = top_tokens(output.contributions, batch.agent_mask > 0)
         k = top.tokens.shape[1]
         logits[rows] = output.logits
         tokens[rows, :k] = top.tokens
         weights[rows, :k] = top.weights
     return ScoredWindows(logits, TopTokens(tokens, weights))
-
-
-def placeable(windows: Sequence[Window], length: int) -> NDArray[np.bool_]:
-    """[windows, length]: which tokens are the agent's own words, and so can be pointed at."""
-    mask = np.zeros((len(windows), length), dtype=bool)
-    for row, window in enumerate(windows):
-        mask[row, : len(window)] = window.of_agent
-    return mask
