@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from detectors.classifier import Batcher, Classifier
 from detectors.evidence import TOP_TOKENS, TopTokens, top_tokens
 from detectors.summary import Summaries
 from detectors.windows import Window
+
+SCREEN_BATCH_WINDOWS: Final = 32
+"""At least so many at once: the screen does so little with a token that small batches cost more than padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Cascade:
         self.screen = screen
         self.encoder = encoder
         self._batcher = batcher
+        self._for_screen = batcher.at_least(SCREEN_BATCH_WINDOWS)
         self._pass_logit = pass_logit
         self._pass_label = pass_label
         self._labels = labels
@@ -115,7 +120,7 @@ class Cascade:
         """
         windows = [window for conversation in conversations for window in conversation]
         owner = np.repeat(np.arange(len(conversations)), [len(conversation) for conversation in conversations])
-        screened = run(self.screen, self._batcher, windows, labels=self._labels)
+        screened = run(self.screen, self._for_screen, windows, labels=self._labels)
         passing = screened.logits[:, self._pass_label] >= self._pass_logit
         chosen = np.flatnonzero(passing)
         encoded = run(self.encoder, self._batcher, [windows[index] for index in chosen], labels=self._labels)
