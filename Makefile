@@ -15,7 +15,7 @@ help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
 	@echo "make test         all tests, with real Kafka and PostgreSQL where they are installed"
 	@echo "make check        format, lint, types, import rules"
-	@echo "make bench        throughput, latency and memory, as ratios"
+	@echo "make bench        throughput, latency and memory, as ratios (ARGS='--only e': detection alone, without Kafka)"
 	@echo "make train        train the bundle that ships (DATA=folder with train/)"
 	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
 	@echo "make adaptation   what confirmed labels of one deployment buy (DATA=folder with dev/, eval_only/)"
@@ -36,7 +36,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed-cpu-embedded-dev-retrain
-	$(BIN)/python tests/bench/run.py $(ARGS)
+	$(BIN)/python tests/bench/run.py $(if $(wildcard $(DATA)/dev),--data $(DATA)) $(ARGS)
 
 train: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first

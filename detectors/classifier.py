@@ -55,6 +55,10 @@ class Batcher:
         self._pad_id = pad_id
         self._size = size
 
+    def at_least(self, size: int) -> Batcher:
+        """The same with batches of `size` windows, where its own are smaller."""
+        return Batcher(self._features, pad_id=self._pad_id, size=max(self._size, size))
+
     def batches(self, windows: Sequence[Window]) -> list[tuple[NDArray[np.intp], WindowBatch]]:
         """(indices into `windows`, batch) with at most `size` windows each, longest windows first.
 

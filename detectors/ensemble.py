@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from detectors.classifier import Batcher, Classifier
 from detectors.evidence import TOP_TOKENS, TopTokens, top_tokens
 from detectors.summary import Summaries
 from detectors.windows import Window
+
+SCREEN_BATCH_WINDOWS: Final = 32
+"""At least so many at once: the screen does so little with a token that small batches cost more than padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class Cascade:
         self.screen = screen
         self.encoder = encoder
         self._batcher = batcher
+        self._for_screen = batcher.at_least(SCREEN_BATCH_WINDOWS)
         self._pass_logit = pass_logit
         self._pass_label = pass_label
         self._labels = labels
@@ -124,7 +129,7 @@ class Cascade:
         """
         windows = [window for conversation in conversations for window in conversation]
         owner = np.repeat(np.arange(len(conversations)), [len(conversation) for conversation in conversations])
-        screened = run(self.screen, self._batcher, windows, labels=self._labels)
+        screened = run(self.screen, self._for_screen, windows, labels=self._labels)
         passing = screened.logits[:, self._pass_label] >= self._pass_logit
         chosen = np.flatnonzero(passing)
         encoded = run(self.encoder, self._batcher, [windows[index] for index in chosen], labels=self._labels)
@@ -144,17 +149,9 @@ def run(classifier: Classifier, batcher: Batcher, windows: Sequence[Window], *, 
     weights = np.full((len(windows), TOP_TOKENS, labels), -np.inf, dtype=np.float32)
     for rows, batch in batcher.batches(windows):
         output = classifier.score(batch)
-        top = top_tokens(output.contributions, placeable([windows[row] for row in rows], batch.input_ids.shape[1]))
+        top = top_tokens(output.contributions, batch.agent_mask > 0)
         k = top.tokens.shape[1]
         logits[rows] = output.logits
         tokens[rows, :k] = top.tokens
         weights[rows, :k] = top.weights
     return ScoredWindows(logits, TopTokens(tokens, weights))
-
-
-def placeable(windows: Sequence[Window], length: int) -> NDArray[np.bool_]:
-    """[windows, length]: which tokens are the agent's own words, and so can be pointed at."""
-    mask = np.zeros((len(windows), length), dtype=bool)
-    for row, window in enumerate(windows):
-        mask[row, : len(window)] = window.of_agent
-    return mask

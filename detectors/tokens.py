@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ MAX_CHARS_AT_ONCE: Final = 20_000
 """Longer texts are tokenised in chunks, which bounds memory; a chunk ends at white space where there is some."""
 
 
+_IS_SPACE: Final = np.asarray([chr(point).isspace() for point in range(0x3002)])
+"""By code point; the last stands for all that follow: U+3000 is the last white space of Unicode."""
 WORD_START: Final = "\u2581"
 # Names of the first, the last and the padding token. Those of ours begin with a character that the tokenizer's
 # normaliser drops: no text can spell them.
@@ -87,26 +90,31 @@ class TextTokenizer:
         encodings = self._tokenizer.encode_batch(
             [fold_lookalikes(chunk) for _, _, chunk in chunks], add_special_tokens=False
         )
-        found: list[list[NDArray[np.int32]]] = [[] for _ in texts]
-        for (number, base, chunk), encoding in zip(chunks, encodings, strict=True):
-            offsets = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-            offsets = _without_leading_space(offsets, chunk) + np.int32(base)
-            found[number].append(np.column_stack([np.asarray(encoding.ids, dtype=np.int32), offsets]))
-        return [_joined(parts) for parts in found]
+        counts = np.asarray([len(encoding) for encoding in encodings], dtype=np.intp)
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32)
+        offsets = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
+        start, end = np.fromiter(offsets, dtype=np.int32).reshape(-1, 2).T
+        start = start + _leading_space(start, end, [chunk for _, _, chunk in chunks], counts)
+        base = np.repeat(np.asarray([base for _, base, _ in chunks], dtype=np.int32), counts)
+        start, end = start + base, end + base
+        of_text = np.zeros(len(texts), dtype=np.intp)
+        np.add.at(of_text, np.asarray([number for number, _, _ in chunks], dtype=np.intp), counts)
+        last = np.cumsum(of_text)
+        slices = [slice(*bounds) for bounds in zip((last - of_text).tolist(), last.tolist(), strict=True)]
+        return [TokenizedText(ids[tokens], start[tokens], end[tokens]) for tokens in slices]
 
 
-def _without_leading_space(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:
-    """`offsets` [tokens, 2], less the space that SentencePiece counts to the word behind it."""
-    for row, (start, end) in enumerate(offsets.tolist()):
-        if end - start > 1 and text[start].isspace():
-            offsets[row, 0] += 1
-    return offsets
-
-
-def _joined(parts: Sequence[NDArray[np.int32]]) -> TokenizedText:
-    """One text from the tokens of its chunks, each [tokens, (id, start, end)]."""
-    rows = np.concatenate([np.empty((0, 3), dtype=np.int32), *parts])
-    return TokenizedText(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy())
+def _leading_space(
+    start: NDArray[np.int32], end: NDArray[np.int32], texts: Sequence[str], counts: NDArray[np.intp]
+) -> NDArray[np.int32]:
+    """1 for each token that SentencePiece counts the space before it to, else 0; `counts` tokens are of each text."""
+    characters = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
+    lengths = np.asarray([len(text) for text in texts], dtype=np.intp)
+    base = np.repeat(np.cumsum(lengths) - lengths, counts)
+    found = np.zeros(len(start), dtype=np.int32)
+    longer = np.flatnonzero(end - start > 1)
+    found[longer] = _IS_SPACE[np.minimum(characters[start[longer] + base[longer]], len(_IS_SPACE) - 1)]
+    return found
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:

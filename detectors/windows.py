@@ -193,18 +193,23 @@ class Windower:
 
 
 class _Filling:
-    """The window being filled."""
+    """The window being filled. [CLS] is there from the start; `used` counts what comes behind it."""
 
     def __init__(self, cls_id: int, sep_id: int, capacity: int) -> None:
-        self._cls_id = cls_id
         self._sep_id = sep_id
         self._capacity = capacity
+        self._ids = np.full(capacity + 2, cls_id, dtype=np.int32)
+        self._piece = np.empty(capacity + 2, dtype=np.int16)
+        self._start = np.empty(capacity + 2, dtype=np.int32)
+        self._end = np.empty(capacity + 2, dtype=np.int32)
         self._clear()
 
     def _clear(self) -> None:
         self.used = 0
         self._pieces: list[Piece] = []
-        self._columns: list[tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32], NDArray[np.int32]]] = []
+        self._piece.fill(-1)
+        self._start.fill(0)
+        self._end.fill(0)
 
     @property
     def room(self) -> int:
@@ -213,32 +218,29 @@ class _Filling:
     def add(self, segment: _Segment, tag: NDArray[np.int32], tokens: TokenizedText, first: int) -> int:
         """Takes the tag and as many tokens from `first` on as fit; returns the first token not taken."""
         last = min(len(tokens.ids), first + self.room - len(tag))
-        self._columns.append(_unplaced(tag))
-        piece = np.full(last - first, len(self._pieces), dtype=np.int16)
-        base = segment.base
-        self._columns.append(
-            (tokens.ids[first:last], piece, tokens.start[first:last] + base, tokens.end[first:last] + base)
-        )
+        begin = 1 + self.used + len(tag)
+        end = begin + last - first
+        self._ids[begin - len(tag) : begin] = tag
+        self._ids[begin:end] = tokens.ids[first:last]
+        self._piece[begin:end] = len(self._pieces)
+        np.add(tokens.start[first:last], segment.base, out=self._start[begin:end])
+        np.add(tokens.end[first:last], segment.base, out=self._end[begin:end])
         self._pieces.append(segment.piece)
-        self.used += len(tag) + last - first
+        self.used = end - 1
         return last
 
     def close(self) -> Window:
-        first = _unplaced(np.asarray([self._cls_id], dtype=np.int32))
-        last = _unplaced(np.asarray([self._sep_id], dtype=np.int32))
-        ids, piece, start, end = zip(first, *self._columns, last, strict=True)
+        length = self.used + 2
+        self._ids[length - 1] = self._sep_id
         window = Window(
-            np.concatenate(ids), np.concatenate(piece), np.concatenate(start), np.concatenate(end), tuple(self._pieces)
+            self._ids[:length].copy(),
+            self._piece[:length].copy(),
+            self._start[:length].copy(),
+            self._end[:length].copy(),
+            tuple(self._pieces),
         )
         self._clear()
         return window
-
-
-def _unplaced(
-    ids: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32], NDArray[np.int32]]:
-    zeros = np.zeros(len(ids), dtype=np.int32)
-    return ids, np.full(len(ids), -1, dtype=np.int16), zeros, zeros
 
 
 def _segments(message_index: int, message: Message) -> Iterator[_Segment]:

@@ -17,7 +17,7 @@ _PACKAGES: Final = ("numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "ka
 _LOOK_SECONDS: Final = 2.0
 
 
-def describe(settings: Settings, manifest: Manifest, kafka_libs: Path) -> dict[str, object]:
+def describe(settings: Settings, manifest: Manifest, kafka_libs: Path | None) -> dict[str, object]:
     """Machine, versions and settings, for the report."""
     return {
         "cpu": _cpu(),
@@ -27,7 +27,9 @@ def describe(settings: Settings, manifest: Manifest, kafka_libs: Path) -> dict[s
         "system": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
-        "kafka": next((path.stem for path in kafka_libs.glob("kafka-clients-*.jar")), "unknown"),
+        "kafka": next((path.stem for path in kafka_libs.glob("kafka-clients-*.jar")), "unknown")
+        if kafka_libs
+        else None,
         "bundle": manifest.version,
         "inference_threads": settings.inference_threads,
         "batch_max_records": settings.batch_max_records,

@@ -1,8 +1,8 @@
 """`make bench`: how fast, against what, and what bounds it. One run, one machine, ratios first.
 
 (a) end to end through Apache Kafka against the same ONNX sessions alone, (b) against a consumer written in an
-afternoon, (c) seconds from produce to recorded verdict, (d) the scorer's memory. Nothing is asserted: it exits 0 when
-all ran. Two slow cores take a quarter of an hour. Let nothing else run meanwhile.
+afternoon, (c) seconds from produce to recorded verdict, (d) the scorer's memory, (e) detection alone, without Kafka.
+Nothing is asserted: it exits 0 when all ran. Two slow cores take a quarter of an hour. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import comparison
+import detection
 import latency
 import machine
 import memory
@@ -32,7 +33,8 @@ from services.settings import load_settings
 
 _WHOLE = Size(rounds=5, events=160, afternoon_events=44, latency_events=150, memory_events=640)
 _QUICK = Size(rounds=1, events=12, afternoon_events=3, latency_events=12, memory_events=20, batch_max_records=2)
-_PARTS = "abcd"
+_PARTS = "abcde"
+Measured = latency.Latency | memory.Memory | detection.Detection
 
 
 def main() -> None:
@@ -40,24 +42,42 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go as after Ctrl-C
     console = Console() if Console().is_terminal else Console(width=180)
     size = _QUICK if arguments.quick else replace(_WHOLE, rounds=arguments.rounds)
-    if lacking := missing_tools():
-        raise SystemExit(f"the benchmark runs a real Apache Kafka broker, which needs {' and '.join(lacking)}")
+    through_kafka = [part for part in arguments.only if part != "e"]
+    if through_kafka and (lacking := missing_tools()):
+        raise SystemExit(
+            f"the benchmark runs a real Apache Kafka broker, which needs {' and '.join(lacking)}; --only e does without"
+        )
     work = ROOT / "var" / "bench"
     work.mkdir(parents=True, exist_ok=True)
-    libs = resolve_libs(ROOT / "var" / "kafka")
+    libs = resolve_libs(ROOT / "var" / "kafka") if through_kafka else None
     settings = load_settings(**size.overrides)
     described = machine.describe(settings, load_bundle(settings.bundle).manifest, libs)
     described["size"] = asdict(size)
+    alone = None
+    if "e" in arguments.only:
+        extent = detection.QUICK if arguments.quick else detection.WHOLE
+        alone = detection.measure(settings, extent, rounds=size.rounds, data=arguments.data, say=console.print)
+    if libs is None:
+        _report(described, [], [alone] if alone else [], None, console)
+        return
     with tempfile.TemporaryDirectory(dir=work) as folder, LocalKafka(Path(folder) / "kafka", libs) as kafka:
         try:
-            _measure(Place(kafka.bootstrap_servers, Path(folder)), size, arguments.only, described, console)
+            place = Place(kafka.bootstrap_servers, Path(folder))
+            _measure(place, size, through_kafka, described, alone, console)
         except (BenchError, LaunchError) as error:
             raise SystemExit(f"nothing to report: {error}") from None
 
 
-def _measure(place: Place, size: Size, parts: list[str], described: dict[str, object], console: Console) -> None:
+def _measure(
+    place: Place,
+    size: Size,
+    parts: list[str],
+    described: dict[str, object],
+    alone: detection.Detection | None,
+    console: Console,
+) -> None:
     findings: list[report.Finding] = []
-    more: list[latency.Latency | memory.Memory] = []
+    more: list[Measured] = [alone] if alone else []
     throughput = None
     missing = comparison.missing_packages()
     if "b" in parts and missing:
@@ -77,6 +97,18 @@ def _measure(place: Place, size: Size, parts: list[str], described: dict[str, ob
         held = memory.measure(place, place.fresh("memory", **size.overrides), events(size.memory_events, seed=1002))
         findings.append(report.memory_finding(held))
         more.append(held)
+    _report(described, findings, more, throughput, console)
+
+
+def _report(
+    described: dict[str, object],
+    findings: list[report.Finding],
+    more: list[Measured],
+    throughput: rounds.Throughput | None,
+    console: Console,
+) -> None:
+    alone = next((each for each in more if isinstance(each, detection.Detection)), None)
+    findings = [*findings, *(report.detection_findings(alone) if alone else [])]
     findings.sort(key=lambda finding: finding.part)
     report.show(console, described, findings)
     path = ROOT / "var" / "bench.json"
@@ -89,8 +121,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="a few seconds a part, to see that it works: no figures to quote"
     )
-    parser.add_argument("--rounds", type=int, default=_WHOLE.rounds, help="of (a) and (b); the median is reported")
-    parser.add_argument("--only", type=_parts, default=list(_PARTS), metavar="a,b,c,d", help="which parts")
+    parser.add_argument("--rounds", type=int, default=_WHOLE.rounds, help="of (a), (b) and (e); medians are reported")
+    parser.add_argument("--only", type=_parts, default=list(_PARTS), metavar="a,b,c,d,e", help="which parts")
+    parser.add_argument("--data", type=Path, help="folder with dev/: labelled windows for (e)")
     return parser.parse_args()
 
 
