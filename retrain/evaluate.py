@@ -61,6 +61,12 @@ def training_conversations(train: Path) -> list[LabelledConversation]:
     return [*conversations(read_pairs("train")), *public]
 
 
+def drawn(everything: Sequence[LabelledConversation], windower: Windower, options: Options) -> list[CutConversation]:
+    """The conversations of one set that are measured on, the same ones each time."""
+    rng = np.random.default_rng(options.seed)
+    return list(cut(sample(everything, per_source=options.per_set, rng=rng), windower))
+
+
 def evaluate(
     folder: Path,
     sets: dict[str, list[LabelledConversation]],
@@ -85,8 +91,7 @@ def evaluate(
     results: dict[str, JsonValue] = {}
     flagged: list[LabelledConversation] = []
     for name, everything in sets.items():
-        rng = np.random.default_rng(options.seed)
-        kept = list(cut(sample(everything, per_source=options.per_set, rng=rng), windower))
+        kept = drawn(everything, windower, options)
         if not kept:
             continue
         began = time.monotonic()

@@ -1,6 +1,6 @@
 """The model card of a bundle, written from its manifest and its evaluation: no number in it is typed by hand.
 
-python -m retrain.model_card detectors/bundles/first docs/evaluation.json > docs/model-card.md
+python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 """
 
 from __future__ import annotations
@@ -15,11 +15,21 @@ from detectors.bundle import Manifest, load_bundle
 from detectors.taxonomy import MISALIGNMENT
 
 
-def model_card(manifest: Manifest, evaluation: dict[str, Any]) -> str:
-    """Markdown. Raises `ValueError` where the evaluation is of another bundle."""
+def model_card(manifest: Manifest, evaluation: dict[str, Any], peers: dict[str, Any] | None = None) -> str:
+    """Markdown. `peers`: what `retrain.peers.report` found.
+
+    Raises `ValueError` where the evaluation is of another bundle.
+    """
     if evaluation["bundle"] != manifest.version:
         raise ValueError(f"the evaluation is of {evaluation['bundle']}, not of {manifest.version}")
-    parts = (_what_it_is(manifest), _how_good(evaluation), _splits(evaluation), _cascade(evaluation), _limits(manifest))
+    parts = (
+        _what_it_is(manifest),
+        _how_good(evaluation),
+        _splits(evaluation),
+        _cascade(evaluation),
+        _peers(evaluation, peers or {}),
+        _limits(manifest),
+    )
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
@@ -147,6 +157,32 @@ def _cascade(evaluation: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
+def _peers(evaluation: dict[str, Any], peers: dict[str, Any]) -> Iterator[str]:
+    """Guard packages on the same rows."""
+    measured = {name: found for name, found in peers.items() if found["sets"]}
+    if not measured:
+        return
+    yield "## Peers, on the same rows"
+    yield ""
+    yield (
+        "AUROC of guard packages that run offline (`make peers`), each given what the agent says or the whole "
+        "conversation, whichever suits it better. They are rules, made mostly to find injected prompts, another task than this one: "
+        "that they are beaten says little. Guards that need a model hub could not be compared."
+    )
+    yield ""
+    yield f"| set | ours | {' | '.join(measured)} |"
+    yield f"|---|---|{'---|' * len(measured)}"
+    for name, result in evaluation["sets"].items():
+        cells = [_value(found["sets"].get(name, {}).get("auroc")) for found in measured.values()]
+        if any(cell != "–" for cell in cells):
+            yield f"| {name} | {_value(result['misalignment'].get('auroc'))} | {' | '.join(cells)} |"
+    yield ""
+    versions = ", ".join(f"{name} {found['version']}" for name, found in measured.items())
+    failed = ", ".join(f"{name} {found['failed']}" for name, found in measured.items() if found["failed"])
+    yield f"Versions: {versions}. Failed or too slow on some texts, which are left out: {failed or 'none'}."
+    yield ""
+
+
 def _limits(manifest: Manifest) -> Iterator[str]:
     recipe: Any = manifest.training["recipe"]
     yield "## Where it is not to be trusted"
@@ -180,5 +216,12 @@ def _share(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    folder, results = map(Path, sys.argv[1:])
-    sys.stdout.write(model_card(load_bundle(folder).manifest, json.loads(results.read_text(encoding="utf-8"))))
+    folder, results = map(Path, sys.argv[1:3])
+    others = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    sys.stdout.write(
+        model_card(
+            load_bundle(folder).manifest,
+            json.loads(results.read_text(encoding="utf-8")),
+            json.loads(others.read_text(encoding="utf-8")) if others and others.is_file() else {},
+        )
+    )

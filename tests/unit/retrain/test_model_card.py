@@ -15,4 +15,5 @@ DOCS = Path(__file__).parents[3] / "docs"
 def test_the_model_card_in_the_documentation_is_that_of_the_shipped_bundle() -> None:
     evaluation = json.loads((DOCS / "evaluation.json").read_text(encoding="utf-8"))
     card = (DOCS / "model-card.md").read_text(encoding="utf-8")
-    assert card == model_card(load_bundle(DEFAULT_BUNDLE).manifest, evaluation)
+    peers = json.loads((DOCS / "peers.json").read_text(encoding="utf-8"))
+    assert card == model_card(load_bundle(DEFAULT_BUNDLE).manifest, evaluation, peers)
