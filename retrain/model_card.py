@@ -166,8 +166,8 @@ def _peers(evaluation: dict[str, Any], peers: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "AUROC of guard packages that run offline (`make peers`), each given what the agent says or the whole "
-        "conversation, whichever suits it better. They are rules, made mostly to find injected prompts, another task than this one: "
-        "that they are beaten says little. Guards that need a model hub could not be compared."
+        "conversation, whichever suits it better. They are rules, made mostly to find injected prompts, another task "
+        "than this one: that they are beaten says little. Guards that need a model hub could not be compared."
     )
     yield ""
     yield f"| set | ours | {' | '.join(measured)} |"

@@ -3,8 +3,8 @@
     python scan.py ROWS OUTPUT
 
 A line of the output is `{set, row, peer, text, score, version}` or, where a peer fails, `{..., error}`: a failure is
-not a score of zero. Each peer reads both texts of a row. Their limits are their own; more than `MOST_CHARS` is given to none, since
-some rules take minutes on long texts.
+not a score of zero. Each peer reads both texts of a row. Their limits are their own; more than
+`MOST_CHARS` is given to none, since some rules take minutes on long texts.
 """
 
 from __future__ import annotations
