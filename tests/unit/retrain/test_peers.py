@@ -82,3 +82,10 @@ def test_a_peer_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) 
         return 1.0
 
     assert {result["error"] for result in scores(lambda: slow, ROWS[:1])} == {"TimeoutError"}
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_set_that_was_cut_off_half_way_is_left_out(reporting: ModuleType) -> None:
+    results = scores(lambda: knows)
+    assert reporting.report(ROWS, results[:-1], seed=1)["pytest"]["sets"]["s"]["text"] == "said"
+    assert reporting.report(ROWS, results[:-2], seed=1)["pytest"]["sets"] == {}
