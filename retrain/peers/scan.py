@@ -35,6 +35,23 @@ def _aicordon() -> Scan:
     return lambda text: float(len(picket.check(text).findings))
 
 
+def _guardweave() -> Scan:
+    """Its heuristics, without a judge. It remembers earlier texts, so each text gets one that has seen nothing."""
+    package = importlib.import_module("guardweave")
+
+    def scan(text: str) -> float:
+        defender = package.PolicyRiskDefender(package.Policy(prohibited=[]))
+        return float(defender.before_generate(text)[2].risk)
+
+    return scan
+
+
+def _prismguard() -> Scan:
+    """Its profile of rules alone, without weights: it blocks or allows, and says no more than that."""
+    checker = importlib.import_module("prismguard.runtime.factory").create_checker_for_app("web_chat", use_onnx=False)
+    return lambda text: float(checker.check(text).decision != "allow")
+
+
 def _prompt_lint_py() -> Scan:
     firewall = importlib.import_module("promptlint").Firewall(mode="monitor")
     return lambda text: float(firewall.scan(text).risk_score)
@@ -58,6 +75,8 @@ def _xaidr() -> Scan:
 PEERS: dict[str, Callable[[], Scan]] = {
     "aco-prompt-shield": _aco_prompt_shield,
     "aicordon": _aicordon,
+    "guardweave": _guardweave,
+    "prismguard": _prismguard,
     "prompt-lint-py": _prompt_lint_py,
     "promptocyte": _promptocyte,
     "toolwall-guard": _toolwall_guard,
