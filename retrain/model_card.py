@@ -166,20 +166,25 @@ def _peers(evaluation: dict[str, Any], peers: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "AUROC of guard packages that run offline (`make peers`), each given what the agent says or the whole "
-        "conversation, whichever suits it better. They are rules, made mostly to find injected prompts, another task "
-        "than this one: that they are beaten says little. Guards that need a model hub could not be compared."
+        "conversation, whichever suits it better, and of a long text the beginning and the end. They are rules, made "
+        "mostly to find injected prompts, another task than this one: to beat them is weak evidence. Trained "
+        "guards, which need a model hub or torch, were not compared. *Linear* is the baseline from the table above."
     )
     yield ""
-    yield f"| set | ours | {' | '.join(measured)} |"
-    yield f"|---|---|{'---|' * len(measured)}"
+    yield f"| set | ours | linear | {' | '.join(measured)} |"
+    yield f"|---|---|---|{'---|' * len(measured)}"
     for name, result in evaluation["sets"].items():
         cells = [_value(found["sets"].get(name, {}).get("auroc")) for found in measured.values()]
         if any(cell != "–" for cell in cells):
-            yield f"| {name} | {_value(result['misalignment'].get('auroc'))} | {' | '.join(cells)} |"
+            own = (_value(result.get(key, {}).get("auroc")) for key in (MISALIGNMENT, "linear_baseline"))
+            yield f"| {name} | {' | '.join([*own, *cells])} |"
     yield ""
     versions = ", ".join(f"{name} {found['version']}" for name, found in measured.items())
     failed = ", ".join(f"{name} {found['failed']}" for name, found in measured.items() if found["failed"])
     yield f"Versions: {versions}. Failed or too slow on some texts, which are left out: {failed or 'none'}."
+    unopened = ", ".join(name for name, found in peers.items() if "error" in found)
+    if unopened:
+        yield f"Could not be opened: {unopened}."
     yield ""
 
 
