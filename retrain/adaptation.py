@@ -25,11 +25,11 @@ from detectors.calibration import LabelHeads
 from detectors.classifier import Batcher
 from detectors.ensemble import run
 from detectors.features import StructuralFeatures
+from detectors.loading import windower_of
 from detectors.onnx_classifier import OnnxClassifier, Provider
 from detectors.summary import Summaries
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
-from detectors.windows import Windower
 from retrain.dataset import cut
 from retrain.fitting import fit_heads, fit_logistic, threshold
 from retrain.hashing import hashed_counts, rarity
@@ -91,13 +91,7 @@ def observe(
     """Labelled conversations as `bundle` sees them, with the encoder over every window."""
     manifest = bundle.manifest
     tokenizer = TextTokenizer(bundle.files[TOKENIZER])
-    windower = Windower(
-        tokenizer,
-        max_tokens=manifest.max_tokens,
-        overlap=manifest.overlap,
-        max_windows=max_windows,
-        context_chars=manifest.context_chars,
-    )
+    windower = windower_of(manifest, tokenizer, max_windows=max_windows)
     kept = list(cut(conversations, windower))
     windows = [window for item in kept for window in item.windows]
     batcher = Batcher(StructuralFeatures(tokenizer), pad_id=tokenizer.pad_id, size=16)

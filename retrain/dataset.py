@@ -58,9 +58,14 @@ class Unit:
 def summary(units: Sequence[Unit]) -> dict[str, JsonValue]:
     """How many windows and bags there are, and how many bags of each label."""
     bags = [bag for unit in units for bag in unit.bags]
-    counts = np.sum([bag.labels for bag in bags], axis=0).tolist()
-    by_label: dict[str, JsonValue] = {label: int(count) for label, count in zip(LABELS, counts, strict=True)}
-    return {"windows": sum(unit.windows for unit in units), "bags": len(bags), "by_label": by_label}
+    windows = sum(unit.windows for unit in units)
+    return {"windows": windows, "bags": len(bags), "by_label": by_label([bag.labels for bag in bags])}
+
+
+def by_label(labels: Sequence[NDArray[np.float32]]) -> dict[str, JsonValue]:
+    """How many there are of each label, from rows [LABELS]."""
+    counts = np.sum(labels, axis=0).tolist()
+    return {label: int(count) for label, count in zip(LABELS, counts, strict=True)}
 
 
 def split(
@@ -80,7 +85,7 @@ def split(
     positives = [each for each in everything if each.contrasted and each.labels.any()]
     for column in range(len(LABELS)):
         mine = sorted((each for each in positives if int(np.argmax(each.labels)) == column), key=drawn)
-        count = max(math.ceil(held_out * len(mine)), min(_FEWEST_HELD_OUT, len(mine) // 2))
+        count = max(math.ceil(held_out * len(mine)), min(_FEWEST_HELD_OUT, len(mine) // 2)) if held_out else 0
         kept_back |= {each.group for each in mine[:count]}
     parts: tuple[list[LabelledConversation], list[LabelledConversation]] = ([], [])
     for each in everything:

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from detectors.bundle import TOKENIZER, Bundle, load_bundle
-from detectors.loading import detector_from
+from detectors.loading import detector_from, windower_of
 from detectors.onnx_classifier import Provider
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
@@ -79,13 +79,7 @@ def evaluate(
     bundle = load_bundle(folder)
     manifest = bundle.manifest
     tokenizer = TextTokenizer(bundle.files[TOKENIZER])
-    windower = Windower(
-        tokenizer,
-        max_tokens=manifest.max_tokens,
-        overlap=manifest.overlap,
-        max_windows=options.max_windows,
-        context_chars=manifest.context_chars,
-    )
+    windower = windower_of(manifest, tokenizer, max_windows=options.max_windows)
     decision = Decision(manifest.heads, manifest.thresholds, share_misaligned=float("nan"))
     served = Served(bundle.files, tokenizer, pass_logit=manifest.pass_logit, threads=options.threads)
     results: dict[str, JsonValue] = {}
@@ -155,9 +149,10 @@ def _splits(decision: Decision, scored: Scored, kept: Sequence[CutConversation])
     if all(item.conversation.contrasted for item in kept):
         counted = truth | (scored.truth.sum(axis=1) == 0)
         groups = [item.conversation.group for item in kept]
-        found["pairs"] = pairs_ranked_right(
+        ranked = pairs_ranked_right(
             scores[counted], truth[counted], [g for g, c in zip(groups, counted, strict=True) if c]
         )
+        found["pairs"] = dict(ranked)
         of_category: dict[str, str] = {
             item.conversation.group: LABELS[int(np.argmax(item.conversation.labels))]
             for item in kept

@@ -199,7 +199,9 @@ def _source_weights(groups: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray([len(sources) * shares[source] / counts[source] for source in sources])
 
 
-def pairs_ranked_right(scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]) -> JsonValue:
+def pairs_ranked_right(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]
+) -> dict[str, int]:
     """Of contrastive pairs (`groups` says who belongs together), those whose misaligned twin scores higher.
 
     Neither topic nor length nor base rate helps here: chance is one half.

@@ -15,7 +15,7 @@ from detectors.bundle import Manifest, load_bundle
 from detectors.taxonomy import MISALIGNMENT
 
 
-def model_card(manifest: Manifest, evaluation: dict[str, Any], peers: dict[str, Any] | None = None) -> str:
+def model_card(manifest: Manifest, evaluation: dict[str, Any], peers: dict[str, Any]) -> str:
     """Markdown. `peers`: what `retrain.peers.report` found.
 
     Raises `ValueError` where the evaluation is of another bundle.
@@ -27,7 +27,7 @@ def model_card(manifest: Manifest, evaluation: dict[str, Any], peers: dict[str, 
         _how_good(evaluation),
         _splits(evaluation),
         _cascade(evaluation),
-        _peers(evaluation, peers or {}),
+        _peers(evaluation, peers),
         _limits(manifest),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
@@ -221,12 +221,6 @@ def _share(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    folder, results = map(Path, sys.argv[1:3])
-    others = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    sys.stdout.write(
-        model_card(
-            load_bundle(folder).manifest,
-            json.loads(results.read_text(encoding="utf-8")),
-            json.loads(others.read_text(encoding="utf-8")) if others and others.is_file() else {},
-        )
-    )
+    folder, *results = map(Path, sys.argv[1:])
+    evaluation, peers = (json.loads(path.read_text(encoding="utf-8")) for path in results)
+    sys.stdout.write(model_card(load_bundle(folder).manifest, evaluation, peers))

@@ -1,4 +1,4 @@
-"""Gradient descent on bags of windows, the same way for both networks."""
+"""Gradient descent on bags of windows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SORTED_TOGETHER = 512
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One network's training. `batch_size` counts windows.
+    """How long and how fast. `batch_size` counts windows.
 
     `learning_rate` is for weights that start from a base network, `fresh_learning_rate` for those that start from
     nothing. Both rates warm up over `warmup` of the steps, then fall to zero linearly.

@@ -40,7 +40,7 @@ from detectors.windows import Windower
 from retrain.base import Base, load_base
 from retrain.corpus import Pair, conversations, read_pairs
 from retrain.corpus.pairs import SOURCE, corpus_files
-from retrain.dataset import CutConversation, Dropout, cut, sample, split, summary, training_units
+from retrain.dataset import Dropout, by_label, cut, sample, split, summary, training_units
 from retrain.export import export_encoder, export_screen, quantise
 from retrain.lexical import fit_screen
 from retrain.measurement import Served, decide, pass_logit
@@ -135,8 +135,15 @@ def train(
         dropout=recipe.dropout,
         rng=rng,
     )
-    seen = {"screen": _seen(shown), "encoder": summary(units)}
-    say(f"encoder: {seen['encoder']['windows']} windows in {seen['encoder']['bags']} bags")
+    seen: dict[str, JsonValue] = {
+        "screen": {
+            "windows": sum(len(item.windows) for item in shown),
+            "bags": len(shown),
+            "by_label": by_label([item.conversation.labels for item in shown]),
+        },
+        "encoder": summary(units),
+    }
+    say(f"encoder: {sum(unit.windows for unit in units)} windows in {len(units)} bags and pairs of bags")
     batcher = Batcher(features, pad_id=tokenizer.pad_id, size=recipe.encoder.batch_size)
     fit(encoder, units, batcher, recipe.encoder, rng=rng, report=partial(say_of, "encoder"))
 
@@ -199,12 +206,6 @@ def train(
         shutil.rmtree(out)
     staging.rename(out)
     say(f"{manifest.version} in {out} after {(time.monotonic() - began) / 60:.0f} min")
-
-
-def _seen(shown: list[CutConversation]) -> dict[str, JsonValue]:
-    counts = np.sum([item.conversation.labels for item in shown], axis=0).tolist()
-    by_label: dict[str, JsonValue] = {label: int(count) for label, count in zip(LABELS, counts, strict=True)}
-    return {"windows": sum(len(item.windows) for item in shown), "bags": len(shown), "by_label": by_label}
 
 
 def _texts(some: list[LabelledConversation]) -> Iterator[str]:

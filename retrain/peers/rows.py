@@ -12,10 +12,9 @@ import sys
 from pathlib import Path
 
 from detectors.bundle import TOKENIZER, load_bundle
-from detectors.loading import DEFAULT_BUNDLE
+from detectors.loading import DEFAULT_BUNDLE, windower_of
 from detectors.tokens import TextTokenizer
 from detectors.transcript import part_text
-from detectors.windows import Windower
 from retrain.baseline import agents_words
 from retrain.evaluate import Options, drawn, sets_of
 
@@ -29,13 +28,7 @@ def main() -> int:
     arguments = parser.parse_args()
     bundle = load_bundle(arguments.bundle)
     options = Options(per_set=arguments.per_set)
-    windower = Windower(
-        TextTokenizer(bundle.files[TOKENIZER]),
-        max_tokens=bundle.manifest.max_tokens,
-        overlap=bundle.manifest.overlap,
-        max_windows=options.max_windows,
-        context_chars=bundle.manifest.context_chars,
-    )
+    windower = windower_of(bundle.manifest, TextTokenizer(bundle.files[TOKENIZER]), max_windows=options.max_windows)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", encoding="utf-8") as lines:
         for name, everything in sets_of(arguments.sets).items():

@@ -24,12 +24,13 @@ from detectors.classifier import Batcher
 from detectors.ensemble import SCREEN_BATCH_WINDOWS, Cascade, run
 from detectors.evidence import top_tokens
 from detectors.features import StructuralFeatures
+from detectors.loading import windower_of
 from detectors.normalisation import fold_lookalikes, is_legible
 from detectors.onnx_classifier import OnnxClassifier, Provider
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer, TokenizedText
 from detectors.transcript import Message, TranscriptEvent
-from detectors.windows import Window, Windower
+from detectors.windows import Window
 from services.settings import Settings
 
 PASS_SHARE: Final = 0.05
@@ -132,18 +133,11 @@ class _Models:
         self._settings = settings
         self._tokenizer, self._heard = TextTokenizer(bundle.files[TOKENIZER]), _Heard(bundle.files[TOKENIZER])
         self._windower, self._hearing = (
-            Windower(
-                tokenizer,
-                max_tokens=manifest.max_tokens,
-                overlap=manifest.overlap,
-                max_windows=settings.max_windows,
-                context_chars=manifest.context_chars,
-            )
+            windower_of(manifest, tokenizer, max_windows=settings.max_windows)
             for tokenizer in (self._tokenizer, self._heard)
         )
         self._features = StructuralFeatures(self._tokenizer)
         self._batcher = Batcher(self._features, pad_id=self._tokenizer.pad_id, size=settings.inference_batch_windows)
-
         self._for_screen = self._batcher.at_least(SCREEN_BATCH_WINDOWS)
 
         def session(name: str, model: bytes) -> OnnxClassifier:

@@ -145,7 +145,7 @@ def test_a_pair_that_is_shown_several_times_is_a_pair_each_time(
     assert all([bag.labels[LABELS.index(MISALIGNMENT)] for bag in unit.bags] == [1, 0] for unit in units)
 
 
-@pytest.mark.parametrize(("pairs", "kept"), [(80, 20), (24, 9), (10, 5), (1, 0)])
+@pytest.mark.parametrize(("pairs", "kept"), [(80, 20), (24, 9), (10, 5), (1, 1)])
 def test_of_each_category_of_pairs_enough_are_held_out(make_labelled: MakeLabelled, pairs: int, kept: int) -> None:
     def twin(number: int, *, misaligned: bool) -> LabelledConversation:
         name = f"p{number}-{misaligned}"
@@ -157,8 +157,9 @@ def test_of_each_category_of_pairs_enough_are_held_out(make_labelled: MakeLabell
     to_fit, held_out = split(everything, held_out=0.25, seed=3)
     groups = Counter(conversation.group for conversation in held_out)
     assert set(groups.values()) <= {2}
-    assert len(groups) == (kept if pairs > 1 else 1)
+    assert len(groups) == kept
     assert len(to_fit) + len(held_out) == 2 * pairs
+    assert split(everything, held_out=0, seed=3)[1] == []
 
 
 def test_weights_even_out_length_within_a_source(make_labelled: MakeLabelled) -> None:

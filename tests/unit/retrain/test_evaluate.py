@@ -62,10 +62,10 @@ def test_a_set_is_measured_beside_its_baselines_and_drawn(labelled: Path, tmp_pa
     assert tickets["linear_baseline"]["auroc"]["value"] == 1.0  # it was trained on these very lines
     assert 0 <= tickets[MISALIGNMENT]["auroc"]["low"] <= tickets[MISALIGNMENT]["auroc"]["high"] <= 1
     assert picture.read_text().lstrip().startswith("<?xml")
-    card = model_card(load_bundle(DEFAULT_BUNDLE).manifest, found)
+    card = model_card(load_bundle(DEFAULT_BUNDLE).manifest, found, {})
     assert "sets/tickets | 12 / 12" in card
     with pytest.raises(ValueError, match="evaluation is of"):
-        model_card(load_bundle(DEFAULT_BUNDLE).manifest, {**found, "bundle": "other"})
+        model_card(load_bundle(DEFAULT_BUNDLE).manifest, {**found, "bundle": "other"}, {})
 
 
 def test_an_adapted_bundle_loads_and_says_what_it_was_made_of(labelled: Path, tmp_path: Path) -> None:

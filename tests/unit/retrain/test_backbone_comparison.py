@@ -17,14 +17,14 @@ pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("retrain_extra")]
 
 
 @pytest.fixture
-def backbones(retrain_extra: None) -> ModuleType:
-    import retrain.backbones
+def comparison(retrain_extra: None) -> ModuleType:
+    import retrain.backbone_comparison
 
-    return retrain.backbones
+    return retrain.backbone_comparison
 
 
 @pytest.fixture
-def sets(backbones: ModuleType, make_labelled: MakeLabelled) -> Any:
+def sets(comparison: ModuleType, make_labelled: MakeLabelled) -> Any:
     """The verb tells, in all of them."""
 
     def one(name: str, *, misaligned: bool, **more: Any) -> LabelledConversation:
@@ -41,7 +41,7 @@ def sets(backbones: ModuleType, make_labelled: MakeLabelled) -> Any:
     def source(name: str, *labels: bool) -> list[LabelledConversation]:
         return [one(f"{name}{n}", misaligned=label, source=name) for n, label in enumerate(labels)]
 
-    return backbones.Sets(
+    return comparison.Sets(
         pairs=twins("p", 30),
         test_pairs=twins("t", 10),
         sources={"both": source("both", *[True, False] * 10), "one": source("one", *[False] * 10)},
@@ -58,12 +58,12 @@ def states_that_know(sets: Any) -> np.ndarray:
 
 
 def test_a_network_that_knows_is_told_from_one_that_does_not(
-    backbones: ModuleType, sets: Any, monkeypatch: pytest.MonkeyPatch
+    comparison: ModuleType, sets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = states_that_know(sets)
-    monkeypatch.setattr(backbones, "embed", lambda backbone, some: states)
-    opened = iter([lambda: backbones.Backbone("knows", None, lambda text: [1])])
-    result = backbones.compare(sets, opened, lambda line: None)
+    monkeypatch.setattr(comparison, "embed", lambda backbone, some: states)
+    opened = iter([lambda: comparison.Backbone("knows", None, lambda text: [1])])
+    result = comparison.compare(sets, opened, lambda line: None)
     found = result["knows"]
     assert found["depth"] == "three_quarters"  # chosen by the sources that were left out
     assert found["left_out"] == {"both": 1.0}  # a source with one label cannot be ranked
@@ -72,11 +72,11 @@ def test_a_network_that_knows_is_told_from_one_that_does_not(
     assert list(found["by_pairs"]) == ["25", "30"]
     assert list(found["by_sources"]) == ["0", "2"]
     assert result["linear"]["dev"]["dev"] == 1.0
-    assert "| knows | 1.0 |" in backbones.table(result)
+    assert "| knows | 1.0 |" in comparison.table(result)
 
 
-def test_what_was_left_out_had_no_part_in_training(backbones: ModuleType, sets: Any) -> None:
-    places = backbones.Places.of(sets)
+def test_what_was_left_out_had_no_part_in_training(comparison: ModuleType, sets: Any) -> None:
+    places = comparison.Places.of(sets)
     trained_on: list[set[int]] = []
     asked: list[set[int]] = []
 
@@ -89,24 +89,24 @@ def test_what_was_left_out_had_no_part_in_training(backbones: ModuleType, sets: 
 
         return score
 
-    backbones.leave_one_source_out(train, places)
+    comparison.leave_one_source_out(train, places)
     assert not trained_on[0] & set(places.sources["both"])
     held = set(places.test_pairs) | set(places.dev["dev"])
     assert not any(rows & held for rows in trained_on)
     assert asked[0] == set(places.sources["both"])
 
 
-def test_chunks_are_the_beginning_and_the_end(backbones: ModuleType, make_labelled: MakeLabelled) -> None:
+def test_chunks_are_the_beginning_and_the_end(comparison: ModuleType, make_labelled: MakeLabelled) -> None:
     long = make_labelled("long", "go", "begin " + "word " * 3000 + " end")
-    cut = backbones.chunks(long)
-    assert len(cut) == backbones.CHUNKS
+    cut = comparison.chunks(long)
+    assert len(cut) == comparison.CHUNKS
     assert cut[0].startswith("begin")
     assert cut[-1].endswith("end")
-    assert backbones.chunks(make_labelled("silent", "go")) == [""]
+    assert comparison.chunks(make_labelled("silent", "go")) == [""]
 
 
-def test_states_do_not_depend_on_what_else_is_in_the_batch(backbones: ModuleType, tiny_bert: Any) -> None:
-    backbone = backbones.Backbone("tiny", tiny_bert.eval(), lambda text: [100 + ord(letter) for letter in text])
+def test_states_do_not_depend_on_what_else_is_in_the_batch(comparison: ModuleType, tiny_bert: Any) -> None:
+    backbone = comparison.Backbone("tiny", tiny_bert.eval(), lambda text: [100 + ord(letter) for letter in text])
     alone, together = backbone.states(["abc"]), backbone.states(["a much longer text", "abc", "b"])
     assert alone.shape == (1, 3, 48)
     np.testing.assert_allclose(together[1], alone[0], atol=1e-5)
