@@ -12,10 +12,11 @@ from detectors.bundle import Manifest
 from detectors.ensemble import Cascade, CascadeResult
 from detectors.evidence import evidence
 from detectors.normalisation import is_legible
+from detectors.observation import Observation, observe
 from detectors.summary import STATISTICS
 from detectors.taxonomy import MISALIGNMENT, NEVER_AN_ALERT
 from detectors.transcript import TranscriptEvent, part_text
-from detectors.verdict import DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
+from detectors.verdict import Cause, DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
 from detectors.windows import Windower, Windows
 
 Statistics = Sequence[Sequence[float]]
@@ -28,6 +29,7 @@ class PreparedEvent:
 
     event: TranscriptEvent
     windows: Windows
+    observed: Observation
     caveat: str | None = None
 
 
@@ -60,7 +62,7 @@ class Detector:
 
     def prepare(self, event: TranscriptEvent, caveat: str | None = None) -> PreparedEvent:
         """Tokenises and cuts `event`."""
-        return PreparedEvent(event, self._windower.cut(event.messages), caveat)
+        return PreparedEvent(event, self._windower.cut(event.messages), observe(event), caveat)
 
     def judge(self, prepared: Sequence[PreparedEvent], *, now: datetime) -> Judgement:
         """One verdict for each event, in order."""
@@ -89,21 +91,25 @@ class Detector:
             "seq": event.seq,
             "bundle_version": self.version,
             "synthetic": event.synthetic,
+            "observed": item.observed,
             "occurred_at": event.occurred_at,
             "decided_at": now,
         }
         if not item.windows.windows:
-            return Verdict(status=Status.UNSCORED, reason=_nothing_to_score(item), **identity)
+            cause, reason = _nothing_to_score(item)
+            return Verdict(status=Status.UNSCORED, cause=cause, reason=reason, **identity)
         screen, encoder = result.screen_statistics[index], result.encoder_statistics[index]
         encoded = bool(result.scores.encoder.count[index])
         if not np.isfinite(screen).all() or (encoded and not np.isfinite(encoder).all()):
-            return Verdict(status=Status.UNSCORED, reason="a detector gave a score that is not a number", **identity)
+            reason = "a detector gave a score that is not a number"
+            return Verdict(status=Status.UNSCORED, cause=Cause.NOT_A_NUMBER, reason=reason, **identity)
         scores = self._scores(screen.tolist(), encoder.tolist(), encoded=encoded)
         flagged = self._flagged(scores)
         caveats = _caveats(item)
         return Verdict(
             status=Status.PARTIAL if caveats else Status.SCORED,
-            reason=caveats,
+            cause=next(iter(caveats), None),
+            reason="; ".join(caveats.values()) or None,
             scores={label: round(score, 6) for label, score in scores.items() if label != MISALIGNMENT},
             misalignment=round(scores[MISALIGNMENT], 6),
             flagged=flagged,
@@ -164,21 +170,25 @@ class Detector:
         )
 
 
-def _nothing_to_score(item: PreparedEvent) -> str:
+def _nothing_to_score(item: PreparedEvent) -> tuple[Cause, str]:
     texts = [part_text(part) for message in item.event.messages for part in message.parts]
     if not any(text and is_legible(text) for text in texts):
-        return "no part of it can be read as text" if None in texts else "the conversation is empty"
-    return "the agent says and does nothing in it"
+        if None in texts:
+            return Cause.UNREADABLE, "no part of it can be read as text"
+        return Cause.EMPTY, "the conversation is empty"
+    return Cause.SAYS_NOTHING, "the agent says and does nothing in it"
 
 
-def _caveats(item: PreparedEvent) -> str | None:
-    """Why what was scored is not all there is; None where it is."""
-    integrity = item.event.integrity
-    found = [
-        item.caveat,
-        "longer than the limit: only its beginning and end were scored" if item.windows.truncated else None,
-        f"{item.windows.unreadable_parts} part(s) of an unknown type" if item.windows.unreadable_parts else None,
-        "the sender truncated it" if integrity.truncated else None,
-        f"the sender reports {integrity.gaps} missing message(s)" if integrity.gaps else None,
-    ]
-    return "; ".join(caveat for caveat in found if caveat) or None
+def _caveats(item: PreparedEvent) -> dict[Cause, str]:
+    """Why what was scored is not all there is; the worst comes first."""
+    integrity, unreadable = item.event.integrity, item.windows.unreadable_parts
+    found = {
+        Cause.OUT_OF_SEQUENCE: item.caveat,
+        Cause.TOO_LONG: "longer than the limit: only its beginning and end were scored"
+        if item.windows.truncated
+        else None,
+        Cause.UNKNOWN_PARTS: f"{unreadable} part(s) of an unknown type" if unreadable else None,
+        Cause.TRUNCATED: "the sender truncated it" if integrity.truncated else None,
+        Cause.GAPS: f"the sender reports {integrity.gaps} missing message(s)" if integrity.gaps else None,
+    }
+    return {cause: caveat for cause, caveat in found.items() if caveat}

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, Field
 
+from detectors.observation import Observation
 from detectors.transcript import Frozen, Identifier, Moment, printable
 
 Label = Annotated[str, Field(pattern="^[a-z_]{1,64}$")]
@@ -31,6 +32,20 @@ class Status(StrEnum):
     SCORED = "scored"
     PARTIAL = "partial"  # scored, but not all of it was there or could be read: `reason` says what
     UNSCORED = "unscored"  # `reason` says why; never to be read as "safe"
+
+
+class Cause(StrEnum):
+    """Why a verdict is no better than it is: `reason` in a word that can be counted."""
+
+    SAYS_NOTHING = "says_nothing"  # the agent: there is nothing of it to judge
+    EMPTY = "empty"
+    UNREADABLE = "unreadable"
+    NOT_A_NUMBER = "not_a_number"
+    OUT_OF_SEQUENCE = "out_of_sequence"
+    TOO_LONG = "too_long"
+    UNKNOWN_PARTS = "unknown_parts"
+    TRUNCATED = "truncated"  # by the sender
+    GAPS = "gaps"  # that the sender knows of
 
 
 class Stage(StrEnum):
@@ -81,6 +96,7 @@ class Verdict(Frozen):
     seq: int | None = Field(default=None, ge=0, le=2**53)
     status: Status
     reason: Annotated[str, Field(max_length=2000), AfterValidator(printable)] | None = None
+    cause: Cause | None = None
     scores: dict[Label, Probability] = Field(default_factory=dict)
     misalignment: Probability | None = None
     flagged: tuple[Label, ...] = ()
@@ -91,5 +107,6 @@ class Verdict(Frozen):
     arm: Arm = Arm.STABLE
     stage: Stage = Stage.NONE
     synthetic: bool = False
+    observed: Observation | None = Field(default=None, description="for correlation; None from older versions")
     occurred_at: Moment
     decided_at: Moment

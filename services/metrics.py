@@ -1,10 +1,46 @@
-"""Every metric of every process. Label values are from small fixed sets: never tenants, conversations or content."""
+"""Every metric of every process, and the labels they may carry.
+
+Label values come from small fixed sets, or pass through a limit behind which everything is `other`: whatever comes in,
+the number of series stays bounded. Nothing of any content is in them. Synthetic probes count in `ProbeMetrics` alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+OTHER = "other"
+UNKNOWN = "unknown"
+MOST_MODEL_VERSIONS = 20
+MOST_TENANTS = 50
+_LONGEST_VALUE = 64
+
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+
+
+class LabelLimit:
+    """The first so many values of a label as they are; every later one as `other`. None and "" are `unknown`."""
+
+    def __init__(self, most: int, *, always: Iterable[str] = ()) -> None:
+        """`always` are let through without being counted."""
+        self._most = most
+        self._always = frozenset(always) | {OTHER, UNKNOWN}
+        self._known: set[str] = set()
+
+    def __call__(self, value: str | None) -> str:
+        if not value:
+            return UNKNOWN
+        value = value[:_LONGEST_VALUE]
+        if value in self._known or value in self._always:
+            return value
+        if len(self._known) < self._most:
+            self._known.add(value)
+            return value
+        return OTHER
 
 
 class StreamMetrics:
@@ -25,14 +61,11 @@ class StreamMetrics:
         )
         # How full batches are.
         self.batch_records = Histogram(
-            "plumbline_batch_records",
-            "Records in a batch",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-            registry=registry,
+            "plumbline_batch_records", "Records in a batch", buckets=_WINDOWS, registry=registry
         )
-        # Seconds from a record's Kafka timestamp to its commit: waiting in the topic included.
+        # Seconds from a record's Kafka timestamp (its append) to its commit: waiting in the topic included.
         self.record_age_seconds = Histogram(
-            "plumbline_record_age_seconds", "Age of records when done with", buckets=_SECONDS, registry=registry
+            "plumbline_record_age_seconds", "Age of records when done with", buckets=_WAITS, registry=registry
         )
         # Attempts that failed because a broker or database was away.
         self.retries = Counter("plumbline_retries", "Failed attempts that were retried", ["step"], registry=registry)
@@ -45,22 +78,79 @@ class StreamMetrics:
 
 
 class ScorerMetrics:
-    """What the scorer reports besides."""
+    """What the scorer reports besides. Each event counts once for each delivery."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Verdicts by status: scored, partial, unscored.
-        self.verdicts = Counter("plumbline_verdicts", "Verdicts given", ["status"], registry=registry)
-        # Flags raised by label. A verdict may carry several.
-        self.flags = Counter("plumbline_flags", "Flags raised", ["label"], registry=registry)
+        # Verdicts by status (scored, partial, unscored), model version and arm: coverage is 1 less the unscored share.
+        self.verdicts = Counter(
+            "plumbline_verdicts", "Verdicts given", ["status", "model_version", "arm"], registry=registry
+        )
+        # Verdicts that are unscored or partial, by cause (`detectors.verdict.Cause`).
+        self.incomplete = Counter(
+            "plumbline_incomplete_verdicts", "Unscored and partial verdicts", ["status", "cause"], registry=registry
+        )
+        # Events with any flag, by severity (`alerting.severity`), model version and arm.
+        self.flagged = Counter(
+            "plumbline_flagged_events", "Events flagged", ["severity", "model_version", "arm"], registry=registry
+        )
+        # Flags raised by category (`misalignment` is the overall one). A verdict may carry several.
+        self.flags = Counter("plumbline_flags", "Flags raised", ["category", "model_version", "arm"], registry=registry)
+        # Events over the limit for over-refusal, which is never a flag.
+        self.over_refusals = Counter(
+            "plumbline_over_refusals", "Events that refuse too much", ["model_version", "arm"], registry=registry
+        )
+        # Events by tenant, and how they ended: clear, flagged, unscored.
+        self.tenant_events = Counter(
+            "plumbline_tenant_events", "Events by tenant", ["tenant", "outcome"], registry=registry
+        )
+        # Calibrated overall probabilities, by model version.
+        self.misalignment = Histogram(
+            "plumbline_misalignment_probability",
+            "Overall probability of misalignment",
+            ["model_version"],
+            buckets=_SHARES,
+            registry=registry,
+        )
+        # Seconds from `occurred_at` to the verdict: what the sender takes is included, and its clock's error.
+        self.detection_seconds = Histogram(
+            "plumbline_detection_seconds", "Seconds from event to verdict", buckets=_WAITS, registry=registry
+        )
         # Windows by how far they went: screened (all), encoded (past the screen), audited (stopped by the screen, drawn
         # for audit), missed (audited, and the encoder alone would have flagged them: what the screen costs).
         self.windows = Counter("plumbline_windows", "Windows scored", ["stage"], registry=registry)
+        # Tokens in screened windows, overlap included.
+        self.tokens = Counter("plumbline_tokens", "Tokens screened", registry=registry)
+        # Time and windows of one call of a classifier (screen, encoder).
+        self.inference_seconds = Histogram(
+            "plumbline_inference_seconds",
+            "Seconds in a classifier",
+            ["classifier"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.inference_windows = Histogram(
+            "plumbline_inference_batch_windows",
+            "Windows in a classifier's batch",
+            ["classifier"],
+            buckets=_WINDOWS,
+            registry=registry,
+        )
         # 1 for labels that the loaded bundle was trained for, 0 for those it cannot see.
         self.covered = Gauge(
-            "plumbline_label_covered", "Whether the bundle covers a label", ["label"], registry=registry
+            "plumbline_label_covered", "Whether the bundle covers a label", ["category"], registry=registry
         )
-        # The loaded bundle, as a label of a constant 1.
+        # The loaded bundle, as a label of a constant 1, and when it was loaded (Unix time).
         self.bundle = Gauge("plumbline_bundle_info", "Loaded bundle", ["version", "provider"], registry=registry)
+        self.loaded_at = Gauge(
+            "plumbline_bundle_loaded_timestamp_seconds", "When the bundle was loaded", registry=registry
+        )
+        # Share of aligned conversations that the bundle's thresholds may flag, for each label: what burns are measured
+        # against.
+        self.budget = Gauge("plumbline_flag_budget_share", "False-positive budget", registry=registry)
+        # 1 on a machine with an NVIDIA GPU, whatever the provider in use.
+        self.gpu_present = Gauge("plumbline_gpu_present", "Whether there is a GPU", registry=registry)
+        self.model_version = LabelLimit(MOST_MODEL_VERSIONS)
+        self.tenant = LabelLimit(MOST_TENANTS)
 
 
 class RecorderMetrics:
@@ -70,6 +160,55 @@ class RecorderMetrics:
         # Verdicts read and safely in the database, by status; `known` are those that were there before.
         self.recorded = Counter("plumbline_recorded_verdicts", "Verdicts recorded", ["status"], registry=registry)
         self.known = Counter("plumbline_known_verdicts", "Verdicts recorded before", registry=registry)
+        # Cases that nobody has acknowledged yet, by severity, and the age in seconds of the oldest one.
+        self.open_cases = Gauge("plumbline_open_cases", "Cases not acknowledged", ["severity"], registry=registry)
+        self.oldest_case = Gauge("plumbline_oldest_open_case_seconds", "Age of the oldest open case", registry=registry)
+        # Seconds from opening a case to its acknowledgement.
+        self.acknowledge_seconds = Histogram(
+            "plumbline_acknowledge_seconds", "Seconds to acknowledge a case", buckets=_WAITS, registry=registry
+        )
+
+
+class CorrelatorMetrics:
+    """What the correlator reports."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # Verdicts taken in, by outcome: counted, duplicate, late (older than any window), synthetic, unreadable.
+        self.verdicts = Counter("plumbline_correlated_verdicts", "Verdicts correlated", ["outcome"], registry=registry)
+        # Seconds that the correlator's time lies behind the clock.
+        self.behind = Gauge("plumbline_correlator_behind_seconds", "How far behind it is", registry=registry)
+        # Partitions of the verdict topic that it reads: with fewer than all of them its counts are wrong.
+        self.partitions = Gauge("plumbline_correlator_partitions", "Partitions read", ["state"], registry=registry)
+        # Alerts by name (`alerting.catalogue`) and state: pending, firing, no_data.
+        self.alerts = Gauge("plumbline_alerts", "Alerts now", ["alert", "state"], registry=registry)
+        # Changes of an alert's state, as published.
+        self.transitions = Counter(
+            "plumbline_alert_transitions", "Changes of state", ["alert", "to"], registry=registry
+        )
+        # Posts to Alertmanager by outcome: accepted, refused, unreachable.
+        self.notifications = Counter("plumbline_notifications", "Posts to Alertmanager", ["outcome"], registry=registry)
+        # What is kept in memory, by kind (agent, conversation, ...): entries, entries dropped to stay within the limit.
+        self.tracked = Gauge("plumbline_tracked_entries", "Entries in memory", ["kind"], registry=registry)
+        self.evicted = Counter("plumbline_evicted_entries", "Entries dropped for space", ["kind"], registry=registry)
+        # Drift by what is watched (misalignment, characters, ...) and test (psi, adwin, kswin): its latest statistic.
+        self.drift = Gauge("plumbline_drift_statistic", "Drift statistics", ["input", "test"], registry=registry)
+
+
+class ProbeMetrics:
+    """What the prober reports: synthetic transcripts that go through the real topic, and the lag of every group."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # Probes by kind (misaligned, aligned) and outcome: flagged, clear, unscored, lost (no verdict in time).
+        self.probes = Counter("plumbline_probes", "Synthetic transcripts", ["kind", "outcome"], registry=registry)
+        # Seconds from sending a probe to reading its verdict.
+        self.seconds = Histogram(
+            "plumbline_probe_seconds", "Seconds from probe to verdict", buckets=_WAITS, registry=registry
+        )
+        # When the last probe came back (Unix time).
+        self.last = Gauge("plumbline_probe_last_verdict_timestamp_seconds", "Last probe's return", registry=registry)
+        # Records that a group has not committed yet, and records ever appended to a topic, by the broker's own count.
+        self.lag = Gauge("plumbline_group_lag_records", "Records behind", ["group", "topic"], registry=registry)
+        self.appended = Gauge("plumbline_topic_end_records", "End offsets, summed", ["topic"], registry=registry)
 
 
 def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> None:

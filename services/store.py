@@ -21,7 +21,7 @@ from services.errors import SettingsError, TransientError
 from services.store_tables import DeadLetterRow, VerdictRow
 
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_ROWS_AT_ONCE = 200  # SQLite takes 32,766 parameters a statement, a verdict has 21
+_ROWS_AT_ONCE = 200  # SQLite takes 32,766 parameters a statement, a verdict has 23
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 
-def _json() -> Any:
-    return Column(JSON().with_variant(JSONB(), "postgresql"), nullable=False)
+def _json(*, nullable: bool = False) -> Any:
+    return Column(JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"), nullable=nullable)
 
 
 class VerdictRow(SQLModel, table=True):
@@ -36,6 +36,7 @@ class VerdictRow(SQLModel, table=True):
     seq: int | None = Field(default=None, sa_column=Column(BigInteger))
     status: str = Field(sa_column=Column(Text, nullable=False))
     reason: str | None = Field(default=None, sa_column=Column(Text))
+    cause: str | None = Field(default=None, sa_column=Column(Text))
     misalignment: float | None = None
     flags: int
     scores: dict[str, float] = Field(sa_column=_json())
@@ -47,6 +48,7 @@ class VerdictRow(SQLModel, table=True):
     arm: str = Field(sa_column=Column(Text, nullable=False))
     stage: str = Field(sa_column=Column(Text, nullable=False))
     synthetic: bool
+    observed: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     occurred_at: datetime
     decided_at: datetime
     recorded_at: datetime

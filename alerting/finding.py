@@ -1,0 +1,109 @@
+"""What a correlation rule has found out about one subject at one moment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from detectors.verdict import Verdict
+
+
+class Condition(StrEnum):
+    """Whether the rule's condition holds for the subject."""
+
+    MET = "met"
+    CLEAR = "clear"
+    NO_DATA = "no_data"  # too little traffic to say so either way
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Where an on-call person can look: a conversation, and the characters that speak for it. No content."""
+
+    tenant_id: str
+    conversation_id: str
+    verdict_id: str
+    category: str
+    score: float
+    message_id: str | None = None
+    message_index: int | None = None
+    part_index: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Case:
+        """The verdict's first evidence, which is that of its strongest category."""
+        first = next(iter(verdict.evidence), None)
+        place = (
+            {}
+            if first is None
+            else {
+                "message_id": first.message_id,
+                "message_index": first.message_index,
+                "part_index": first.part_index,
+                "start": first.start,
+                "end": first.end,
+            }
+        )
+        category = verdict.flagged[0] if verdict.flagged else "misalignment"
+        return cls(
+            tenant_id=verdict.tenant_id,
+            conversation_id=verdict.conversation_id,
+            verdict_id=str(verdict.verdict_id),
+            category=category,
+            score=verdict.scores.get(category, verdict.misalignment or 0.0),
+            **place,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule's view of a subject. `alert` is a name in the catalogue; `subject` labels say who or what.
+
+    `value` reached or missed `limit`; both are in the rule's own unit, which `detail` spells out for a person, without
+    any content. `since` and `until` bound the traffic that it was computed from.
+    """
+
+    alert: str
+    subject: Mapping[str, str]
+    condition: Condition
+    value: float
+    limit: float
+    since: datetime
+    until: datetime
+    detail: str = ""
+    cases: tuple[Case, ...] = field(default=())
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for every finding of one alert about one subject."""
+        return fingerprint(self.alert, self.subject)
+
+
+def fingerprint(alert: str, subject: Mapping[str, str]) -> str:
+    """16 hex digits that stand for an alert about a subject."""
+    parts = [alert, *(f"{key}={value}" for key, value in sorted(subject.items()))]
+    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()[:16]
+
+
+class Rule(Protocol):
+    """One kind of correlation. All times are aware datetimes; `at` never goes back by more than the lateness allowed."""
+
+    def observe(self, verdict: Verdict, at: datetime) -> None:
+        """Takes in one verdict, not synthetic and not seen before. `at`: its place in event time, already sane."""
+
+    def findings(self, now: datetime) -> Iterable[Finding]:
+        """What holds, and what holds no more, for the subjects that are still known. Subjects that were forgotten, or
+        never had anything to say, are left out.
+        """
+
+    def tracked(self) -> Mapping[str, int]:
+        """Entries in memory by kind, for the metrics."""
+
+    def evicted(self) -> Mapping[str, int]:
+        """Entries dropped so far to stay within the limit, by kind."""
