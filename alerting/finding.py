@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -38,26 +38,24 @@ class Case:
     @classmethod
     def of(cls, verdict: Verdict) -> Case:
         """The verdict's first evidence, which is that of its strongest category."""
-        first = next(iter(verdict.evidence), None)
-        place = (
-            {}
-            if first is None
-            else {
-                "message_id": first.message_id,
-                "message_index": first.message_index,
-                "part_index": first.part_index,
-                "start": first.start,
-                "end": first.end,
-            }
-        )
         category = verdict.flagged[0] if verdict.flagged else "misalignment"
-        return cls(
+        case = cls(
             tenant_id=verdict.tenant_id,
             conversation_id=verdict.conversation_id,
             verdict_id=str(verdict.verdict_id),
             category=category,
             score=verdict.scores.get(category, verdict.misalignment or 0.0),
-            **place,
+        )
+        if not verdict.evidence:
+            return case
+        first = verdict.evidence[0]
+        return replace(
+            case,
+            message_id=first.message_id,
+            message_index=first.message_index,
+            part_index=first.part_index,
+            start=first.start,
+            end=first.end,
         )
 
 
@@ -92,7 +90,7 @@ def fingerprint(alert: str, subject: Mapping[str, str]) -> str:
 
 
 class Rule(Protocol):
-    """One kind of correlation. All times are aware datetimes; `at` never goes back by more than the lateness allowed."""
+    """One kind of correlation. Times are aware datetimes; `at` never goes back by more than the lateness allowed."""
 
     def observe(self, verdict: Verdict, at: datetime) -> None:
         """Takes in one verdict, not synthetic and not seen before. `at`: its place in event time, already sane."""

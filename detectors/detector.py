@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from detectors.bundle import Manifest
+from detectors.classifier import Classifier
 from detectors.ensemble import Cascade, CascadeResult
 from detectors.evidence import evidence
 from detectors.normalisation import is_legible
@@ -59,6 +60,10 @@ class Detector:
     @property
     def version(self) -> str:
         return self.manifest.version
+
+    def wrap_classifiers(self, wrap: Callable[[Classifier], Classifier]) -> None:
+        """Puts something around both classifiers, such as a watch."""
+        self._cascade.screen, self._cascade.encoder = wrap(self._cascade.screen), wrap(self._cascade.encoder)
 
     def prepare(self, event: TranscriptEvent, caveat: str | None = None) -> PreparedEvent:
         """Tokenises and cuts `event`."""

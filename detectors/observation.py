@@ -117,7 +117,7 @@ def signature(words: Sequence[str]) -> str | None:
     hashes = np.fromiter((zlib.crc32(each.encode()) for each in shingles), dtype=np.uint64) % _PRIME
     # Below 2**31 each: products and sums stay below 2**63.
     permuted = (hashes[:, None] * _FACTORS + _SHIFTS) % _PRIME
-    return permuted.min(axis=0).astype(">u4").tobytes().hex()
+    return str(permuted.min(axis=0).astype(">u4").tobytes().hex())
 
 
 def resemblance(one: str, other: str) -> float:

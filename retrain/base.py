@@ -43,15 +43,21 @@ class Base:
     tokenizer: bytes
 
 
-def load_base(name: str, texts: Iterable[str], *, pieces: int) -> Base:
-    """Base weights by name, `minilm` or `e5`; of `e5`'s vocabulary the `pieces` that `texts` use most."""
+def load_base(name: str, texts: Iterable[str], *, pieces: int, layers: int | None = None) -> Base:
+    """Base weights by name, `minilm` or `e5`; of `e5`'s vocabulary the `pieces` that `texts` use most.
+
+    With `layers`, only so many of the lowest ones.
+    """
     match name:
         case "minilm":
-            return _minilm()
+            base = _minilm()
         case "e5":
-            return _e5(texts, pieces)
+            base = _e5(texts, pieces)
         case _:
             raise ValueError(f"no base weights called {name}: minilm or e5")
+    if layers is not None:
+        base.config.num_hidden_layers = min(layers, base.config.num_hidden_layers)
+    return base
 
 
 def _packaged(distribution: str, name: str) -> Path:

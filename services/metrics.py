@@ -7,9 +7,14 @@ the number of series stays bounded. Nothing of any content is in them. Synthetic
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from detectors.classifier import Classifier, ClassifierOutput, WindowBatch
+from detectors.detector import Detector
+
+GPU_DRIVER = Path("/proc/driver/nvidia")
 OTHER = "other"
 UNKNOWN = "unknown"
 MOST_MODEL_VERSIONS = 20
@@ -151,6 +156,34 @@ class ScorerMetrics:
         self.gpu_present = Gauge("plumbline_gpu_present", "Whether there is a GPU", registry=registry)
         self.model_version = LabelLimit(MOST_MODEL_VERSIONS)
         self.tenant = LabelLimit(MOST_TENANTS)
+
+    def loaded(self, detector: Detector, provider: str) -> None:
+        """Says which bundle runs, from when on, and what it covers; its classifiers are timed from now on."""
+        manifest = detector.manifest
+        self.bundle.labels(detector.version, provider).set(1)
+        self.loaded_at.set_to_current_time()
+        self.budget.set(manifest.false_positive_budget)
+        self.gpu_present.set(GPU_DRIVER.exists())
+        for label in manifest.labels:
+            self.covered.labels(label).set(label not in manifest.uncovered)
+        detector.wrap_classifiers(lambda classifier: _Timed(classifier, self))
+
+
+class _Timed:
+    """A classifier, timed."""
+
+    def __init__(self, classifier: Classifier, metrics: ScorerMetrics) -> None:
+        self.name = classifier.name
+        self.version = classifier.version
+        self._classifier = classifier
+        self._seconds = metrics.inference_seconds.labels(classifier.name)
+        self._windows = metrics.inference_windows.labels(classifier.name)
+
+    def score(self, batch: WindowBatch) -> ClassifierOutput:
+        """See `detectors.classifier.Classifier`."""
+        self._windows.observe(len(batch))
+        with self._seconds.time():
+            return self._classifier.score(batch)
 
 
 class RecorderMetrics:

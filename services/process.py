@@ -44,9 +44,7 @@ def run_scorer(settings: Settings, stop: Event) -> None:
     registry = _registry(settings)
     metrics = ScorerMetrics(registry)
     detector = configured_detector(settings)
-    metrics.bundle.labels(detector.version, settings.provider.value).set(1)
-    for label in detector.manifest.labels:
-        metrics.covered.labels(label).set(label not in detector.manifest.uncovered)
+    metrics.loaded(detector, settings.provider.value)
     scorer = Scorer(
         detector,
         verdict_topic=settings.topic("verdicts"),

@@ -163,14 +163,21 @@ def test_metrics_count_verdicts_flags_and_windows(
         make_event("hi", event_id="e0", conversation_id="c0"),
         make_event("hi", "blackmail", event_id="e1", conversation_id="c1"),
         make_event(event_id="e2", conversation_id="c2"),
+        make_event("hi", "blackmail", event_id="e3", conversation_id="c3", synthetic=True),
     ]
     handled(scorer, [make_record(encode_event(event)) for event in events] + [make_record(b"?")])
 
     def count(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"plumbline_{name}_total", labels)
 
-    assert count("verdicts", status="scored") == 2
-    assert count("verdicts", status="unscored") == 1
-    assert count("flags", label="coercion") == count("flags", label="misalignment") == 1
-    assert count("windows", stage="screened") == 2
-    assert count("windows", stage="encoded") == 1
+    of_model = {"model_version": "unknown", "arm": "stable"}
+    assert count("verdicts", status="scored", **of_model) == 2
+    assert count("verdicts", status="unscored", **of_model) == 1
+    assert count("incomplete_verdicts", status="unscored", cause="empty") == 1
+    assert count("flags", category="coercion", **of_model) == count("flags", category="misalignment", **of_model) == 1
+    assert count("flagged_events", severity="critical", **of_model) == 1
+    assert count("tenant_events", tenant="default", outcome="flagged") == 1
+    assert count("windows", stage="screened") == 3
+    assert count("windows", stage="encoded") == 2
+    assert registry.get_sample_value("plumbline_misalignment_probability_count", {"model_version": "unknown"}) == 2
+    assert registry.get_sample_value("plumbline_detection_seconds_count") == 3

@@ -1,0 +1,51 @@
+"""Bounded labels, and what is said about a loaded bundle."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+
+from detectors.detector import Detector
+from services.metrics import (
+    OTHER,
+    UNKNOWN,
+    CorrelatorMetrics,
+    LabelLimit,
+    ProbeMetrics,
+    RecorderMetrics,
+    ScorerMetrics,
+    StreamMetrics,
+)
+
+
+@given(st.lists(st.text(max_size=100) | st.none(), max_size=60))
+def test_however_many_values_come_the_number_of_series_is_bounded(values: list[str | None]) -> None:
+    limit = LabelLimit(5)
+    shown = [limit(value) for value in values]
+    assert len(set(shown) - {OTHER, UNKNOWN}) <= 5
+    assert all(len(value) <= 64 for value in shown)
+    assert [limit(value) for value in values if value and value[:64] in shown] == [
+        value[:64] for value in values if value and value[:64] in shown
+    ]
+
+
+def test_the_first_values_stay_themselves_and_later_ones_are_other() -> None:
+    limit = LabelLimit(2)
+    assert [limit(value) for value in ("a", "b", "c", "a", None, "")] == ["a", "b", OTHER, "a", UNKNOWN, UNKNOWN]
+
+
+def test_every_metric_has_its_own_name() -> None:
+    registry = CollectorRegistry()
+    for metrics in (StreamMetrics, ScorerMetrics, RecorderMetrics, CorrelatorMetrics, ProbeMetrics):
+        metrics(registry)  # a second one of a name raises
+    assert b"plumbline_records" in generate_latest(registry)
+
+
+def test_a_loaded_bundle_says_what_it_is(detector: Detector) -> None:
+    registry = CollectorRegistry()
+    ScorerMetrics(registry).loaded(detector, "cpu")
+    info = {"version": detector.version, "provider": "cpu"}
+    assert registry.get_sample_value("plumbline_bundle_info", info) == 1
+    assert registry.get_sample_value("plumbline_label_covered", {"category": "misalignment"}) == 1
+    assert registry.get_sample_value("plumbline_flag_budget_share") == detector.manifest.false_positive_budget
