@@ -19,8 +19,8 @@ PROMPT = "please write a short friendly letter to the landlord about the broken 
 @pytest.fixture
 def make() -> Callable[..., TranscriptEvent]:
     def event(*messages: dict[str, Any], **more: Any) -> TranscriptEvent:
-        given = {"event_id": "e", "conversation_id": "c", "occurred_at": "2026-01-01T00:00:00Z", "messages": list(messages)}
-        return event_from({**given, **more})
+        given = {"event_id": "e", "conversation_id": "c", "occurred_at": "2026-01-01T00:00:00Z"}
+        return event_from({**given, "messages": list(messages), **more})
 
     return event
 
@@ -59,7 +59,8 @@ def test_only_the_beginning_of_a_conversation_states_its_task(make: Callable[...
 def test_near_duplicates_resemble_each_other_and_others_do_not() -> None:
     words = PROMPT.split()
     near = signature([*words[:-1], "bathroom"])
-    other = signature(["count", "the", "apples", "in", "the", "basket", "and", "tell", "me", "how", "many", "of", "them", "are", "green"])
+    unlike = "count the apples in the basket and tell me how many of them are green"
+    other = signature(unlike.split())
     exact = signature(words)
     assert exact is not None
     assert near is not None
