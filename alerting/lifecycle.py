@@ -7,7 +7,7 @@ what was published: a process that dies loses nothing and repeats nothing that i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid5
@@ -22,6 +22,9 @@ from detectors.transcript import Frozen, Moment
 _NAMESPACE: Final = UUID("d3c6b5c2-5a0e-5a57-9f3c-0d8f6b0b8a11")
 _MOST: Final = 10_000
 """Alerts at once. A flood of more is cut off: by then somebody has been called."""
+
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class State(StrEnum):
@@ -90,13 +93,17 @@ class Lifecycle:
         self._keep_without_data = keep_without_data
         self._renotify_every = renotify_every
         self._alerts: dict[str, Alert] = {}
+        self._over_since: dict[str, datetime] = {}
         self._stepped_at: datetime | None = None
 
     def restore(self, alerts: Iterable[Alert]) -> None:
-        """Takes up alerts as they were last published."""
+        """Takes up alerts as they were last published. What was resolved does not come back for going through again
+        what was before.
+        """
         for alert in alerts:
             if alert.state is State.RESOLVED:
                 self._alerts.pop(alert.fingerprint, None)
+                self._over_since[alert.fingerprint] = alert.changed_at
             else:
                 self._alerts[alert.fingerprint] = alert
 
@@ -115,7 +122,7 @@ class Lifecycle:
         transitions = []
         for key in [*self._alerts, *(key for key in found if key not in self._alerts)]:
             before = self._alerts.get(key)
-            if before is None and len(self._alerts) >= _MOST:
+            if before is None and (len(self._alerts) >= _MOST or now <= self._over_since.get(key, _NEVER)):
                 continue
             after = self._next(before, found.get(key), now, silent=silenced(key))
             if after is None:
