@@ -124,6 +124,8 @@ class Lifecycle:
             before = self._alerts.get(key)
             if before is None and (len(self._alerts) >= _MOST or now <= self._over_since.get(key, _NEVER)):
                 continue
+            if before is not None and now <= before.changed_at:  # gone through again after a restart
+                continue
             after = self._next(before, found.get(key), now, silent=silenced(key))
             if after is None:
                 continue

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
+from detectors.bundle import load_bundle
 from services.dead_letters import FloodGate
 from services.detection import configured_detector
 from services.errors import ServicesError
@@ -67,6 +68,19 @@ def run_recorder(settings: Settings, stop: Event) -> None:
     topics = ["verdicts", "transcripts.dead", "verdicts.dead"]
     _run(settings, registry, recorder, topics=topics, group="recorder", stop=stop)
     log.info("stopped")
+
+
+def run_correlator(settings: Settings, stop: Event) -> None:
+    """Correlates verdicts until `stop`."""
+    try:
+        from services.correlate import correlate
+    except ImportError as error:
+        problem = f"the correlator needs the extra 'correlate' ({error.name} is missing)"
+        raise ServicesError(f"{problem}: pip install 'plumbline[correlate]'") from error
+    registry = _registry(settings)
+    require_topics(settings, all_topics(settings))
+    budget = settings.flag_budget_share or load_bundle(settings.bundle).manifest.false_positive_budget
+    correlate(settings, registry, budget, stop)
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

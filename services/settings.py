@@ -66,6 +66,18 @@ class Settings(BaseSettings):
         default=1000, ge=10, le=1_000_000, description="records that the share is taken over"
     )
 
+    alertmanager_url: str | None = Field(default=None, description="where the correlator posts alerts; none: nowhere")
+    alertmanager_token: SecretStr | None = Field(default=None, description="sent as a bearer token")
+    runbooks_url: str = Field(default="docs/runbooks", description="what links to runbooks begin with")
+    case_url: str | None = Field(
+        default=None, description="link to a case; may hold {tenant}, {conversation} and {verdict}"
+    )
+    correlation_step_seconds: float = Field(default=15, ge=0.1, le=300, description="how often rules are asked")
+    correlation_hours: float = Field(default=24, ge=1, le=168, description="what is gone through again after a restart")
+    flag_budget_share: float | None = Field(
+        default=None, gt=0, lt=1, description="share of events that may be flagged; none: the bundle's"
+    )
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: none")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -43,6 +43,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("score-stream")(services_commands.score_stream)
 app.command("record")(services_commands.record)
+app.command("correlate")(services_commands.correlate)
 app.command("broker")(services_commands.broker)
 app.command("replay")(services_commands.replay_files)
 app.command("score")(score.score)

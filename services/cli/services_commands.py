@@ -9,7 +9,7 @@ import typer
 
 from services.embedded_broker import EmbeddedBroker
 from services.logs import configure_logs
-from services.process import run_recorder, run_scorer, stop_on_signals
+from services.process import run_correlator, run_recorder, run_scorer, stop_on_signals
 from services.replay import replay
 from services.settings import load_settings
 
@@ -31,6 +31,16 @@ def record() -> None:
     settings = load_settings()
     configure_logs(settings)
     run_recorder(settings, stop_on_signals())
+
+
+def correlate() -> None:
+    """Look at verdicts together and raise alerts until stopped: the correlator service. Run one.
+
+    What it knows is made anew from the topics when it starts; alerts go to the topic `alerts` and to Alertmanager.
+    """
+    settings = load_settings()
+    configure_logs(settings)
+    run_correlator(settings, stop_on_signals())
 
 
 def broker(

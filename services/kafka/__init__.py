@@ -7,8 +7,10 @@ from services.kafka.topics import (
     committed_offsets,
     create_topics,
     missing_topics,
+    read_before,
     read_topic,
     require_topics,
+    starting_offsets,
 )
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "committed_offsets",
     "create_topics",
     "missing_topics",
+    "read_before",
     "read_topic",
     "require_topics",
+    "starting_offsets",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -15,23 +16,34 @@ from services.kafka.connection import DEAD_LETTER_ALLOWANCE, connected, record_o
 from services.records import Record
 from services.settings import Settings
 
+_TOPICS: Final[dict[str, dict[str, str]]] = {
+    "transcripts": {},
+    "transcripts.dead": {},
+    "verdicts": {},
+    "verdicts.dead": {},
+    # The latest state of each alert is what a correlator takes up from; those of weeks ago are of no use.
+    "alerts": {"cleanup.policy": "compact,delete", "retention.ms": str(14 * 24 * 3600 * 1000)},
+}
+"""Names, and what is set besides the defaults."""
+
 
 def all_topics(settings: Settings) -> list[str]:
     """Every topic that Plumbline uses."""
-    return [settings.topic(name) for name in ("transcripts", "transcripts.dead", "verdicts", "verdicts.dead")]
+    return [settings.topic(name) for name in _TOPICS]
 
 
 def create_topics(settings: Settings) -> list[str]:
     """Creates the topics that are not there yet, and returns these. Raises `TransientError` without a broker."""
     created = []
     with _admin(settings) as admin:
-        for name in all_topics(settings):
+        for short, configs in _TOPICS.items():
+            name = settings.topic(short)
             allowance = DEAD_LETTER_ALLOWANCE if name.endswith(".dead") else 0
             topic = NewTopic(
                 name=name,
                 num_partitions=settings.topic_partitions,
                 replication_factor=settings.topic_replication,
-                topic_configs={"max.message.bytes": str(settings.record_max_bytes + allowance)},
+                topic_configs={**configs, "max.message.bytes": str(settings.record_max_bytes + allowance)},
             )
             try:
                 admin.create_topics([topic])
@@ -77,6 +89,48 @@ def read_topic(settings: Settings, topic: str) -> Iterator[Record]:
             while (end := consumer.highwater(partition)) is None or consumer.position(partition) < end:
                 for messages in consumer.poll(timeout_ms=200).values():
                     yield from map(record_of, messages)
+    except RetriableError as error:
+        raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
+    finally:
+        consumer.close()
+
+
+def starting_offsets(settings: Settings, topic: str, group: str) -> dict[int, int]:
+    """Partition → where `group` would go on reading: from what it has committed, else from the beginning of the log."""
+    committed = committed_offsets(settings, group)
+    consumer = connected(KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        beginnings = consumer.beginning_offsets(partitions)
+    except RetriableError as error:
+        raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
+    finally:
+        consumer.close()
+    return {each.partition: max(committed.get((topic, each.partition), 0), beginnings[each]) for each in partitions}
+
+
+def read_before(settings: Settings, topic: str, ends: dict[int, int], since: datetime) -> Iterator[Record]:
+    """Records appended from `since` on that lie before the offsets `ends` (by partition); partitions come mixed, as the
+    broker sends them. Raises `TransientError`.
+    """
+    consumer = connected(KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False, fetch_max_wait_ms=50)
+    try:
+        wanted = {TopicPartition(topic, number): end for number, end in ends.items() if end > 0}
+        consumer.assign(list(wanted))
+        found = consumer.offsets_for_times(dict.fromkeys(wanted, int(since.timestamp() * 1000))) if wanted else {}
+        for partition in list(wanted):
+            first = found.get(partition)
+            if first is None or first.offset >= wanted[partition]:
+                del wanted[partition]
+            else:
+                consumer.seek(partition, first.offset)
+        consumer.pause(*(partition for partition in consumer.assignment() if partition not in wanted))
+        while wanted:
+            for partition, messages in consumer.poll(timeout_ms=200).items():
+                yield from (record_of(each) for each in messages if each.offset < ends[partition.partition])
+            for partition in [each for each, end in wanted.items() if consumer.position(each) >= end]:
+                del wanted[partition]
+                consumer.pause(partition)
     except RetriableError as error:
         raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
     finally:
