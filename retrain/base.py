@@ -43,21 +43,15 @@ class Base:
     tokenizer: bytes
 
 
-def load_base(name: str, texts: Iterable[str], *, pieces: int, layers: int | None = None) -> Base:
-    """Base weights by name, `minilm` or `e5`; of `e5`'s vocabulary the `pieces` that `texts` use most.
-
-    With `layers`, only so many of the lowest ones.
-    """
+def load_base(name: str, texts: Iterable[str], *, pieces: int) -> Base:
+    """Base weights by name, `minilm` or `e5`; of `e5`'s vocabulary the `pieces` that `texts` use most."""
     match name:
         case "minilm":
-            base = _minilm()
+            return _minilm()
         case "e5":
-            base = _e5(texts, pieces)
+            return _e5(texts, pieces)
         case _:
             raise ValueError(f"no base weights called {name}: minilm or e5")
-    if layers is not None:
-        base.config.num_hidden_layers = min(layers, base.config.num_hidden_layers)
-    return base
 
 
 def _packaged(distribution: str, name: str) -> Path:

@@ -55,13 +55,7 @@ class Unit:
         return sum(len(bag.windows) for bag in self.bags)
 
 
-def summary(shown: Sequence[CutConversation]) -> dict[str, JsonValue]:
-    """How many windows and conversations there are, and how many conversations of each label."""
-    labels = by_label([item.conversation.labels for item in shown])
-    return {"windows": sum(len(item.windows) for item in shown), "bags": len(shown), "by_label": labels}
-
-
-def summary_of_units(units: Sequence[Unit]) -> dict[str, JsonValue]:
+def summary(units: Sequence[Unit]) -> dict[str, JsonValue]:
     """How many windows and bags there are, and how many bags of each label."""
     bags = [bag for unit in units for bag in unit.bags]
     windows = sum(unit.windows for unit in units)

@@ -182,10 +182,7 @@ def _pooling(graph: _Graph, weights: Weights, hidden: str) -> None:
     visible = graph.node("Where", of_agent, attention, filler, output="pool_visible")
     pooling = graph.node("Softmax", visible, axis=1, output="pooling")
     tokens = graph.node(
-        "MatMul", hidden, graph.constant("token_weight", weights["token_logits.weight"].T), output="token_scores"
-    )
-    tokens = graph.node(
-        "Add", tokens, graph.constant("token_bias", weights["token_logits.bias"]), output="token_logits"
+        "MatMul", hidden, graph.constant("token_weight", weights["token_logits.weight"].T), output="token_logits"
     )
     graph.node("Mul", pooling, tokens, output="contributions")
     total = graph.node(

@@ -56,29 +56,16 @@ class Screen(nn.Module):
 class Encoder(nn.Module):
     """A BERT encoder with attention pooling per label over the logits of the agent's tokens.
 
-    logit = bias + sum over tokens of attention(token, label) * token_logit(token, label): the contributions. A token's
-    logit has a bias as well: where it is 0 decides which tokens speak for a label and which against it.
+    logit = bias + sum over tokens of attention(token, label) * token_logit(token, label): the contributions.
     """
 
     def __init__(self, bert: BertModel, *, labels: int) -> None:
         super().__init__()
         self.bert = bert
         self.attention = nn.Linear(bert.config.hidden_size, labels)
-        self.token_logits = nn.Linear(bert.config.hidden_size, labels)
+        self.token_logits = nn.Linear(bert.config.hidden_size, labels, bias=False)
         self.bias = nn.Parameter(torch.zeros(labels))
         nn.init.zeros_(self.attention.weight)
-        nn.init.zeros_(self.token_logits.bias)
-
-    def set_heads(
-        self, weights: NDArray[np.float64], token_bias: NDArray[np.float64], bias: NDArray[np.float64]
-    ) -> None:
-        """Pools all of the agent's tokens alike. `weights` [labels, hidden], `token_bias` and `bias` [labels]."""
-        with torch.no_grad():
-            self.attention.weight.zero_()
-            self.attention.bias.zero_()
-            self.token_logits.weight.copy_(torch.from_numpy(weights))
-            self.token_logits.bias.copy_(torch.from_numpy(token_bias))
-            self.bias.copy_(torch.from_numpy(bias))
 
     def forward(
         self,

@@ -40,13 +40,12 @@ from detectors.windows import Windower
 from retrain.base import Base, load_base
 from retrain.corpus import Pair, conversations, read_pairs
 from retrain.corpus.pairs import SOURCE, corpus_files
-from retrain.dataset import Dropout, cut, sample, split, summary, summary_of_units, training_units
+from retrain.dataset import Dropout, by_label, cut, sample, split, summary, training_units
 from retrain.export import export_encoder, export_screen, quantise
 from retrain.lexical import fit_screen
 from retrain.measurement import Served, decide, pass_logit
 from retrain.model import Encoder, Screen, bert, freeze
 from retrain.optimisation import Schedule, bf16_is_fast, fit
-from retrain.probe import fit_probe
 from retrain.sources import JUDGED, LabelledConversation, data_digest, read_source, source_files
 
 _DECIDING = (torch, transformers, tokenizers, onnx, onnxruntime, scipy, np)
@@ -73,25 +72,18 @@ class Recipe:
     overlap: int = 32
     context_chars: int = 300
     max_windows: int = 64
-    layers: int = 6
-    probe_per_source: int = 300
     encoder_sample: Sample = Sample(per_source=150, windows_per_bag=2)
     corpus_passes: int = 5
     screen_per_source: int = 2500
     dropout: Dropout = Dropout()
-    frozen_layers: int = 4
+    frozen_layers: int = 6
     buckets: int = 2**17
     pass_share: float = 0.8
     false_positive_budget: float = 0.01
     held_out_per_source: int = 120
     weights: Literal["int8", "float32"] = "int8"
-    fine_tuning: Schedule | None = None
+    encoder: Schedule = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
 
-
-FINE_TUNING = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
-"""What `--fine-tune` does after the closed form; by itself it ranked fewer pairs right (`docs/backbones.md`)."""
-
-_PROBED_AT_ONCE = 32
 
 BaseOf = Callable[[Iterator[str]], Base]
 
@@ -126,23 +118,34 @@ def train(
         context_chars=recipe.context_chars,
     )
     features = StructuralFeatures(tokenizer)
-    batcher_of = partial(_batcher, features, tokenizer)
 
-    # 3. Two networks, both in closed form. The screen is cheap enough to see many times as much as the encoder.
+    # 3. Two networks. The screen is cheap enough to see many times as much as the encoder, which sees the pairs
+    #    several times, each time with other parts dropped: public sources would drown them.
     screen = Screen(buckets=recipe.buckets, features=len(FEATURE_NAMES), labels=len(LABELS))
     shown = list(cut(sample(to_fit, per_source=recipe.screen_per_source, rng=rng), windower))
     fit_screen(screen, shown, features)
     say(f"screen: {len(shown)} conversations")
     encoder = Encoder(bert(base), labels=len(LABELS))
-    probed = list(cut(sample(to_fit, per_source=recipe.probe_per_source, rng=rng), windower))
-    fit_probe(encoder, probed, batcher_of(_PROBED_AT_ONCE))
-    say(f"encoder: {len(probed)} conversations")
-    seen: dict[str, JsonValue] = {"screen": summary(shown), "encoder": summary(probed)}
-    if recipe.fine_tuning:
-        chosen = sample(to_fit, per_source=recipe.encoder_sample.per_source, rng=rng)
-        seen["fine_tuning"] = _fine_tune(
-            encoder, chosen, recipe, recipe.fine_tuning, windower, batcher_of(recipe.fine_tuning.batch_size), rng
-        )
+    freeze(encoder, layers=recipe.frozen_layers)
+    chosen = sample(to_fit, per_source=recipe.encoder_sample.per_source, rng=rng)
+    units = training_units(
+        [*chosen, *[item for item in chosen if item.contrasted] * (recipe.corpus_passes - 1)],
+        windower,
+        per_bag=recipe.encoder_sample.windows_per_bag,
+        dropout=recipe.dropout,
+        rng=rng,
+    )
+    seen: dict[str, JsonValue] = {
+        "screen": {
+            "windows": sum(len(item.windows) for item in shown),
+            "bags": len(shown),
+            "by_label": by_label([item.conversation.labels for item in shown]),
+        },
+        "encoder": summary(units),
+    }
+    say(f"encoder: {sum(unit.windows for unit in units)} windows in {len(units)} bags and pairs of bags")
+    batcher = Batcher(features, pad_id=tokenizer.pad_id, size=recipe.encoder.batch_size)
+    fit(encoder, units, batcher, recipe.encoder, rng=rng, report=partial(say_of, "encoder"))
 
     # 4. Model files, as they will be served.
     exported = export_encoder(encoder)
@@ -155,7 +158,7 @@ def train(
     # 5. On what was held out: how much the screen lets through, then the conversation head and its thresholds.
     kept = list(cut(sample(held_out, per_source=recipe.held_out_per_source, rng=rng), windower))
     screening = OnnxClassifier("screen", "", model_files[SCREEN], provider=Provider.CPU, threads=threads)
-    batcher = batcher_of(16)
+    batcher = Batcher(features, pad_id=tokenizer.pad_id, size=16)
     windows = [window for item in kept for window in item.windows]
     screened = run(screening, batcher, windows, labels=len(LABELS)).logits
     limit = pass_logit(screened[:, LABELS.index(MISALIGNMENT)], share=recipe.pass_share)
@@ -205,35 +208,6 @@ def train(
     say(f"{manifest.version} in {out} after {(time.monotonic() - began) / 60:.0f} min")
 
 
-def _batcher(features: StructuralFeatures, tokenizer: TextTokenizer, size: int) -> Batcher:
-    return Batcher(features, pad_id=tokenizer.pad_id, size=size)
-
-
-def _fine_tune(
-    encoder: Encoder,
-    chosen: list[LabelledConversation],
-    recipe: Recipe,
-    schedule: Schedule,
-    windower: Windower,
-    batcher: Batcher,
-    rng: np.random.Generator,
-) -> JsonValue:
-    """Gradient descent from where `encoder` is; what it saw. Pairs come several times, each time with other parts
-    dropped: public sources would drown them.
-    """
-    freeze(encoder, layers=recipe.frozen_layers)
-    units = training_units(
-        [*chosen, *[item for item in chosen if item.contrasted] * (recipe.corpus_passes - 1)],
-        windower,
-        per_bag=recipe.encoder_sample.windows_per_bag,
-        dropout=recipe.dropout,
-        rng=rng,
-    )
-    say(f"fine-tuning: {sum(unit.windows for unit in units)} windows in {len(units)} bags and pairs of bags")
-    fit(encoder, units, batcher, schedule, rng=rng, report=partial(say_of, "fine-tuning"))
-    return summary_of_units(units)
-
-
 def _texts(some: list[LabelledConversation]) -> Iterator[str]:
     for conversation in some:
         for message in conversation.event.messages:
@@ -256,9 +230,6 @@ def main() -> int:
     parser.add_argument("--judged", type=Path, action="append", default=[], help="labels of `plumbline judge --labels`")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--base", choices=["e5", "minilm"], default=Recipe().base, help="weights to start from")
-    parser.add_argument(
-        "--fine-tune", action="store_true", help="go on with gradient descent: hours instead of minutes"
-    )
     parser.add_argument("--weights", choices=["int8", "float32"], default="int8", help="float32 for GPUs")
     parser.add_argument("--threads", type=int, default=2, help="part of what makes a run repeatable")
     arguments = parser.parse_args()
@@ -269,13 +240,8 @@ def main() -> int:
         say(f"{arguments.out} is there and is no bundle: it is left alone")
         return 2
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe(
-        seed=arguments.seed,
-        base=arguments.base,
-        weights=arguments.weights,
-        fine_tuning=FINE_TUNING if arguments.fine_tune else None,
-    )
-    base_of = partial(load_base, recipe.base, pieces=recipe.vocabulary, layers=recipe.layers)
+    recipe = Recipe(seed=arguments.seed, base=arguments.base, weights=arguments.weights)
+    base_of = partial(load_base, recipe.base, pieces=recipe.vocabulary)
     train(recipe, arguments.data, read_pairs("train"), base_of, arguments.out, judged=arguments.judged)
     return 0
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.windows import Windower
-from retrain.dataset import Dropout, Unit, balanced_weights, cut, sample, split, summary_of_units, training_units
+from retrain.dataset import Dropout, Unit, balanced_weights, cut, sample, split, summary, training_units
 from retrain.sources import LABEL_TRUST, LabelledConversation
 
 MakeLabelled = Callable[..., LabelledConversation]
@@ -109,7 +109,7 @@ def test_a_conversation_is_a_bag_of_bounded_size_with_its_label_and_trust(
     assert [unit.bags[0].weight for unit in (long, short)] == pytest.approx(
         [LABEL_TRUST["gptfuzz"], LABEL_TRUST["onpolicy_deception"]]
     )
-    told = summary_of_units([long, short])
+    told = summary([long, short])
     assert (told["windows"], told["bags"]) == (3, 2)
     assert told["by_label"] == {**dict.fromkeys(LABELS, 0), MISALIGNMENT: 1}
 

@@ -107,7 +107,7 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
         screen_per_source=30,
         frozen_layers=1,
         buckets=256,
-        fine_tuning=Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=0.01),
+        encoder=Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=0.01),
     )
     out = tmp_path / "bundle"
     train(recipe, data, pairs, base, out)
