@@ -10,12 +10,13 @@ EXTRAS := cpu,embedded,correlate,dev$(if $(filter true,$(CI)),$(comma)retrain)
 CARD = $(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help demo test check bench train evaluate adaptation backbones peers corpus-report clean
+.PHONY: help demo test servers check bench train evaluate adaptation backbones peers corpus-report clean
 
 help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
 	@echo "make test         all tests, with real Kafka and PostgreSQL where they are installed"
-	@echo "make check        format, lint, types, import rules"
+	@echo "make check        format, lint, types, import rules, alerting rules"
+	@echo "make servers      install Prometheus and Alertmanager from Debian's packages, for the tests (as root)"
 	@echo "make bench        throughput, latency and memory, as ratios (ARGS='--only e': detection alone, without Kafka)"
 	@echo "make train        train the bundle that ships (DATA=folder with train/)"
 	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
@@ -28,10 +29,20 @@ help:
 demo: $(VENV)/.installed-cpu-embedded
 	$(BIN)/plumbline demo $(if $(ONCE),--once)
 
-test: $(STAMP)
+# CI starts from a bare machine; a newcomer's is left alone, and tests that miss a server say so.
+test: $(STAMP) $(if $(filter true,$(CI)),servers)
 	$(BIN)/pytest $(ARGS)
 
+SERVERS := prometheus prometheus-alertmanager
+servers:
+	@command -v prometheus prometheus-alertmanager >/dev/null || { \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; \
+	} || echo "$(SERVERS) could not be installed: tests that need them are skipped"
+
 check: $(STAMP)
+	@command -v promtool >/dev/null && promtool check config deploy/prometheus/prometheus.yml >/dev/null \
+		&& promtool test rules deploy/prometheus/tests/*.yml && amtool check-config deploy/alertmanager/alertmanager.yml \
+		|| { command -v promtool >/dev/null && exit 1; echo "promtool and amtool are missing: rules are not checked"; }
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

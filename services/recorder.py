@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
+from alerting.severity import Severity
 from detectors.codec import decode_verdict
 from detectors.errors import RecordError
 from detectors.verdict import Verdict
@@ -15,6 +17,8 @@ from services.metrics import RecorderMetrics
 from services.records import Record
 from services.store import Store
 from services.stream import Handled
+
+_REPORT_EVERY: Final = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Recorder:
         self._verdict_topic = verdict_topic
         self._metrics = metrics
         self._clock = clock
+        self._reported_at: datetime | None = None
+        self._waits_seen = clock()
 
     def prepare(self, records: Sequence[Record]) -> DecodedBatch:
         """Decodes."""
@@ -65,5 +71,19 @@ class Recorder:
         statuses = Counter(verdict.status.value for verdict in prepared.verdicts)
         for status, count in statuses.items():
             self._metrics.recorded.labels(status).inc(count)
+        self._report(now)
         recorded = len(prepared.verdicts) + len(prepared.letters)
         return Handled(dead_letters=prepared.unreadable, outcomes={"recorded": recorded} if recorded else {})
+
+    def _report(self, now: datetime) -> None:
+        """Brings what is said about cases up to date, at most every 15 seconds. People acknowledge them elsewhere."""
+        if self._reported_at is not None and now - self._reported_at < _REPORT_EVERY:
+            return
+        self._reported_at = now
+        by_severity, oldest = self._store.open_cases()
+        for severity in Severity:
+            self._metrics.open_cases.labels(severity.value).set(by_severity.get(severity.value, 0))
+        self._metrics.oldest_case.set((now - oldest).total_seconds() if oldest else 0)
+        for at, seconds in self._store.waits(self._waits_seen):
+            self._metrics.acknowledge_seconds.observe(seconds)
+            self._waits_seen = at

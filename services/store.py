@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, func, inspect
+from sqlalchemy import Engine, event, func, inspect, null, update
+from sqlalchemy import case as sql_case
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlmodel import SQLModel, col, create_engine, desc, select
 
+from alerting.severity import Severity
 from detectors.verdict import Verdict
+from services.cases import Case, cases_of
 from services.dead_letters import DeadLetter
 from services.errors import SettingsError, TransientError
-from services.store_tables import DeadLetterRow, VerdictRow
+from services.store_tables import CaseRow, DeadLetterRow, VerdictRow
 
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _ROWS_AT_ONCE = 200  # SQLite takes 32,766 parameters a statement, a verdict has 23
@@ -76,15 +79,70 @@ class Store:
         with self._transaction() as connection:
             new = self._insert(connection, VerdictRow, [_verdict_row(verdict, now) for verdict in verdicts])
             self._insert(connection, DeadLetterRow, [_letter_row(letter, now) for letter in letters])
-        return new
+            unknown = {key for (key,) in new}
+            first = {verdict.verdict_id: verdict for verdict in reversed(verdicts) if verdict.verdict_id in unknown}
+            self._open_cases(connection, cases_of(reversed(first.values()), now))
+        return len(new)
+
+    def _open_cases(self, connection: Connection, cases: Sequence[Case]) -> None:
+        """Opens cases, or adds to those that are there. Severity only rises, and a rise calls for a new look."""
+        for case in cases:
+            statement = _INSERT[connection.dialect.name](CaseRow).values(**asdict(case))
+            added, there = statement.excluded, CaseRow
+            graver = _rank(added.severity) < _rank(col(there.severity))
+            changed = {
+                "severity": sql_case((graver, added.severity), else_=col(there.severity)),
+                "category": sql_case((graver, added.category), else_=col(there.category)),
+                "flagged_verdicts": col(there.flagged_verdicts) + added.flagged_verdicts,
+                "last_verdict_id": added.last_verdict_id,
+                "last_flagged_at": added.last_flagged_at,
+                "acknowledged_at": sql_case((graver, null()), else_=col(there.acknowledged_at)),
+                "acknowledged_by": sql_case((graver, null()), else_=col(there.acknowledged_by)),
+            }
+            key = inspect(CaseRow).primary_key
+            connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed))
+
+    def cases(self, *, limit: int, open_only: bool = False) -> list[Case]:
+        """The gravest first, and of one severity the oldest first."""
+        query = select(CaseRow).order_by(_rank(col(CaseRow.severity)), col(CaseRow.opened_at)).limit(limit)
+        if open_only:
+            query = query.where(col(CaseRow.acknowledged_at).is_(None))
+        with self._transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Case(**{**row, "severity": Severity(row["severity"])}) for row in rows]
+
+    def acknowledge(self, tenant_id: str, conversation_id: str, *, by: str, now: datetime) -> Case | None:
+        """The case, acknowledged by now; the first one to do so stays. None where there is no such case."""
+        mine = (col(CaseRow.tenant_id) == tenant_id, col(CaseRow.conversation_id) == conversation_id)
+        change = update(CaseRow).where(*mine, col(CaseRow.acknowledged_at).is_(None))
+        with self._transaction() as connection:
+            connection.execute(change.values(acknowledged_at=now, acknowledged_by=by))
+            row = connection.execute(select(CaseRow).where(*mine)).mappings().first()
+        return None if row is None else Case(**{**row, "severity": Severity(row["severity"])})
+
+    def open_cases(self) -> tuple[dict[str, int], datetime | None]:
+        """Cases that nobody has acknowledged, by severity, and when the oldest one was opened."""
+        open_now = col(CaseRow.acknowledged_at).is_(None)
+        query = select(CaseRow.severity, func.count(), func.min(CaseRow.opened_at)).where(open_now)
+        with self._transaction() as connection:
+            rows = connection.execute(query.group_by(col(CaseRow.severity))).all()
+        return {row[0]: row[1] for row in rows}, min((_aware(row[2]) for row in rows), default=None)
+
+    def waits(self, since: datetime) -> list[tuple[datetime, float]]:
+        """(when, after how many seconds) cases were acknowledged after `since`."""
+        query = select(CaseRow.opened_at, CaseRow.acknowledged_at).where(col(CaseRow.acknowledged_at) > since)
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return sorted((row[1], (row[1] - row[0]).total_seconds()) for row in rows if row[1])
 
     def coverage(self) -> Coverage:
-        """Counts over everything recorded."""
+        """Counts over everything recorded but probes."""
+        real = col(VerdictRow.synthetic).is_(False)
         with self._transaction() as connection:
             statuses = connection.execute(
-                select(VerdictRow.status, func.count()).group_by(col(VerdictRow.status))
+                select(VerdictRow.status, func.count()).where(real).group_by(col(VerdictRow.status))
             ).all()
-            flagged = connection.execute(select(func.count()).where(col(VerdictRow.flags) > 0)).scalar_one()
+            flagged = connection.execute(select(func.count()).where(real, col(VerdictRow.flags) > 0)).scalar_one()
             dead = connection.execute(select(func.count()).select_from(DeadLetterRow)).scalar_one()
         return Coverage(dict(statuses), flagged, dead)
 
@@ -99,14 +157,16 @@ class Store:
             rows = connection.execute(query).mappings().all()
         return [Verdict.model_validate(dict(row)) for row in rows]
 
-    def _insert(self, connection: Connection, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
-        """How many of `rows` were new."""
+    def _insert(
+        self, connection: Connection, table: type[SQLModel], rows: Sequence[dict[str, Any]]
+    ) -> list[tuple[Any, ...]]:
+        """Primary keys of those `rows` that were new."""
         insert = _INSERT[connection.dialect.name]
         key = inspect(table).primary_key
-        inserted = 0
+        inserted: list[tuple[Any, ...]] = []
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             statement = insert(table).values(rows[first : first + _ROWS_AT_ONCE]).on_conflict_do_nothing()
-            inserted += len(connection.execute(statement.returning(*key)).all())
+            inserted += [tuple(row) for row in connection.execute(statement.returning(*key)).all()]
         return inserted
 
     @contextmanager
@@ -120,6 +180,17 @@ class Store:
             if error.connection_invalidated:
                 raise TransientError(f"database: {type(error.orig).__name__}") from error
             raise
+
+
+def _rank(severity: Any) -> Any:
+    """Graver is less."""
+    return sql_case({each.value: rank for rank, each in enumerate(Severity)}, value=severity, else_=len(Severity))
+
+
+def _aware(moment: datetime | str) -> datetime:
+    """What an aggregate gives: SQLite has no times, and keeps them as text in UTC."""
+    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _verdict_row(verdict: Verdict, now: datetime) -> dict[str, Any]:

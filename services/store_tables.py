@@ -54,6 +54,24 @@ class VerdictRow(SQLModel, table=True):
     recorded_at: datetime
 
 
+class CaseRow(SQLModel, table=True):
+    """A conversation that was flagged: what somebody on call has to look at. `category` is the gravest flag's."""
+
+    __tablename__ = "cases"
+    __table_args__ = (Index("ix_cases_acknowledged_at", "acknowledged_at"),)
+
+    tenant_id: str = Field(sa_column=Column(Text, primary_key=True))
+    conversation_id: str = Field(sa_column=Column(Text, primary_key=True))
+    opened_at: datetime
+    severity: str = Field(sa_column=Column(Text, nullable=False))
+    category: str = Field(sa_column=Column(Text, nullable=False))
+    flagged_verdicts: int
+    last_verdict_id: UUID
+    last_flagged_at: datetime
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = Field(default=None, sa_column=Column(Text))
+
+
 class DeadLetterRow(SQLModel, table=True):
     """One dead letter, without its content: that stays in Kafka."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -27,6 +28,12 @@ def require(missing: list[str], what: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+def require_debian(*programs: str) -> None:
+    """Skips the test where a program is missing that comes as a Debian package; `make servers` installs them."""
+    if missing := [program for program in programs if shutil.which(program) is None]:
+        pytest.skip(f"needs {', '.join(missing)}: run `make servers` as root on Debian or Ubuntu")
 
 
 @pytest.fixture(scope="session")

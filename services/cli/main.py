@@ -13,6 +13,7 @@ import typer
 from detectors.errors import DetectorsError
 from services.cli import (
     adapt,
+    cases,
     dead_letters,
     demo,
     doctor,
@@ -52,6 +53,7 @@ app.command("thresholds")(thresholds.thresholds)
 app.command("adapt")(adapt.adapt)
 app.command("judge")(judge.judge)
 app.command("verdicts")(verdicts.verdicts)
+app.add_typer(cases.app, name="cases")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("doctor")(doctor.doctor)

@@ -94,9 +94,7 @@ def verdict(number: int, *, flagged: bool, at: datetime) -> Outgoing:
         scores={"deception": 0.7 if flagged else 0.01},
         flagged=("deception", "misalignment") if flagged else (),
         evidence=(
-            Evidence(
-                message_id="m", message_index=1, part_index=0, start=5, end=9, category="deception", weight=1.0
-            ),
+            Evidence(message_id="m", message_index=1, part_index=0, start=5, end=9, category="deception", weight=1.0),
         )
         if flagged
         else (),

@@ -1,0 +1,1 @@
+"""Rules for Prometheus, their tests, and real servers to try them with."""
