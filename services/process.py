@@ -13,9 +13,10 @@ from detectors.bundle import load_bundle
 from services.dead_letters import FloodGate
 from services.detection import configured_detector
 from services.errors import ServicesError
-from services.kafka import KafkaSink, KafkaSource, all_topics, require_topics
+from services.kafka import KafkaSink, KafkaSource, KafkaTail, all_topics, require_topics
 from services.logs import get_logger
-from services.metrics import RecorderMetrics, ScorerMetrics, StreamMetrics, serve_metrics
+from services.metrics import ProbeMetrics, RecorderMetrics, ScorerMetrics, StreamMetrics, serve_metrics
+from services.probing.prober import Prober
 from services.recorder import Recorder
 from services.schema import upgrade
 from services.scorer import Scorer
@@ -81,6 +82,17 @@ def run_correlator(settings: Settings, stop: Event) -> None:
     require_topics(settings, all_topics(settings))
     budget = settings.flag_budget_share or load_bundle(settings.bundle).manifest.false_positive_budget
     correlate(settings, registry, budget, stop)
+
+
+def run_prober(settings: Settings, stop: Event) -> None:
+    """Sends synthetic transcripts until `stop`."""
+    log = get_logger("prober")
+    registry = _registry(settings)
+    require_topics(settings, all_topics(settings))
+    with KafkaSink(settings) as sink, KafkaTail(settings, settings.topic("verdicts")) as tail:
+        log.info("ready")
+        Prober(settings, sink, tail, ProbeMetrics(registry)).run(stop)
+    log.info("stopped")
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

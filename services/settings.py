@@ -78,6 +78,10 @@ class Settings(BaseSettings):
         default=None, gt=0, lt=1, description="share of events that may be flagged; none: the bundle's"
     )
 
+    probe_interval_seconds: float = Field(default=30, ge=0.1, le=3600, description="between synthetic transcripts")
+    probe_timeout_seconds: float = Field(default=120, ge=0.1, le=3600, description="without a verdict, a probe is lost")
+    probe_tenant: str = Field(default="plumbline-probe", min_length=1, max_length=100)
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: none")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

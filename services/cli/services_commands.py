@@ -9,7 +9,7 @@ import typer
 
 from services.embedded_broker import EmbeddedBroker
 from services.logs import configure_logs
-from services.process import run_correlator, run_recorder, run_scorer, stop_on_signals
+from services.process import run_correlator, run_prober, run_recorder, run_scorer, stop_on_signals
 from services.replay import replay
 from services.settings import load_settings
 
@@ -41,6 +41,16 @@ def correlate() -> None:
     settings = load_settings()
     configure_logs(settings)
     run_correlator(settings, stop_on_signals())
+
+
+def probe() -> None:
+    """Send synthetic transcripts through the real topic and watch for their verdicts until stopped: the prober service.
+
+    It also reports how far every group is behind, by the broker's own count.
+    """
+    settings = load_settings()
+    configure_logs(settings)
+    run_prober(settings, stop_on_signals())
 
 
 def broker(

@@ -1,7 +1,9 @@
 """The one package that knows a Kafka client. Everything else sees `Source`, `Sink` and `Record`."""
 
+from services.kafka.lag import Lag, measure_lag
 from services.kafka.sink import KafkaSink
 from services.kafka.source import KafkaSource
+from services.kafka.tail import KafkaTail
 from services.kafka.topics import (
     all_topics,
     committed_offsets,
@@ -16,9 +18,12 @@ from services.kafka.topics import (
 __all__ = [
     "KafkaSink",
     "KafkaSource",
+    "KafkaTail",
+    "Lag",
     "all_topics",
     "committed_offsets",
     "create_topics",
+    "measure_lag",
     "missing_topics",
     "read_before",
     "read_topic",
