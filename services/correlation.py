@@ -13,8 +13,12 @@ from alerting.burn_rate import BurnRate
 from alerting.case_alerts import CaseFlagged
 from alerting.catalogue import CATALOGUE
 from alerting.correlator import Correlator
+from alerting.drift import Drift
 from alerting.finding import Rule
+from alerting.goal_drift import GoalDriftTrend
+from alerting.inconsistency import InconsistentAnswers
 from alerting.lifecycle import ACTIVE, Alert, Lifecycle, State
+from alerting.reward_divergence import RewardDivergence
 from alerting.slow_burn import SlowBurnConversation, SpreadThin
 from alerting.watermark import Watermark
 from detectors.codec import decode_verdict
@@ -31,7 +35,16 @@ _LATELY_RESOLVED: Final = timedelta(minutes=10)
 
 def default_rules(budget_share: float) -> list[Rule]:
     """Every rule there is. `budget_share`: of events that may be flagged."""
-    return [BurnRate(budget_share=budget_share), SlowBurnConversation(), SpreadThin(), CaseFlagged()]
+    return [
+        BurnRate(budget_share=budget_share),
+        SlowBurnConversation(),
+        SpreadThin(),
+        CaseFlagged(),
+        InconsistentAnswers(),
+        RewardDivergence(),
+        GoalDriftTrend(),
+        Drift(),
+    ]
 
 
 def default_correlator(budget_share: float, *, step: timedelta, horizon: timedelta) -> Correlator:

@@ -1,0 +1,85 @@
+"""Drift is found with the window that drifted, and stationary traffic is left alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.drift import Drift, psi, psi_noise
+from alerting.finding import Condition, Finding
+from detectors.verdict import Verdict
+
+Make = Callable[..., Verdict]
+
+
+def watched(rule: Drift, make: Make, rng: random.Random, count: int, first: float = 0.0, **shift: float) -> None:
+    for number in range(count):
+        length = int(rng.lognormvariate(8 + shift.get("length", 0.0), 0.5))
+        score = rng.betavariate(1 + shift.get("score", 0.0), 12)
+        verdict = make(first + number / 20, misalignment=score, characters=length, messages=rng.randrange(2, 9))
+        rule.observe(verdict, verdict.occurred_at)
+
+
+def met(rule: Drift, now: datetime) -> dict[tuple[str, str], Finding]:
+    return {(each.alert, each.subject["input"]): each for each in rule.findings(now) if each.condition is Condition.MET}
+
+
+def test_longer_transcripts_are_input_drift_and_the_window_is_named(make_verdict: Make, start: datetime) -> None:
+    rule, rng = Drift(), random.Random(1)
+    watched(rule, make_verdict, rng, 2000)
+    assert met(rule, start) == {}
+    watched(rule, make_verdict, rng, 600, first=100, length=1.0)
+    found = met(rule, start)
+    assert found.keys() == {("InputDrift", "characters")}
+    finding = found["InputDrift", "characters"]
+    assert (finding.since - start).total_seconds() >= 60 * 100
+    assert f"{finding.since:%Y-%m-%d %H:%M}" in finding.detail
+    assert rule.statistics()["characters", "psi"] > rule.statistics()["messages", "psi"]
+
+
+def test_scores_that_move_are_score_drift(make_verdict: Make, start: datetime) -> None:
+    rule, rng = Drift(), random.Random(2)
+    watched(rule, make_verdict, rng, 2000)
+    watched(rule, make_verdict, rng, 600, first=100, score=2.0)
+    assert met(rule, start).keys() == {("ScoreDrift", "misalignment")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_traffic_that_stays_as_it_is_does_not_drift(make_verdict: Make, start: datetime, seed: int) -> None:
+    rule, rng = Drift(), random.Random(seed)
+    for part in range(12):
+        watched(rule, make_verdict, rng, 500, first=25.0 * part)
+        assert met(rule, start) == {}
+
+
+def test_what_lasts_becomes_the_reference(make_verdict: Make, start: datetime) -> None:
+    rule, rng = Drift(adopt=1500), random.Random(3)
+    watched(rule, make_verdict, rng, 1500)
+    watched(rule, make_verdict, rng, 600, first=75, length=1.0)
+    assert met(rule, start)
+    watched(rule, make_verdict, rng, 2500, first=105, length=1.0)
+    assert met(rule, start) == {}
+
+
+Histogram = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(any)
+
+
+@given(Histogram, st.integers(1, 50))
+def test_psi_is_none_between_equal_shares_and_never_negative(counts: list[int], times: int) -> None:
+    histogram = np.asarray(counts, dtype=float)
+    assert psi(histogram, histogram) == pytest.approx(0)
+    assert psi(histogram, histogram[::-1]) >= 0
+
+
+def test_chance_stays_below_the_noise_limit() -> None:
+    rng = np.random.default_rng(4)
+    limit = psi_noise(10, 1000, 500, level=1e-3)
+    draws = [psi(rng.multinomial(1000, [0.1] * 10), rng.multinomial(500, [0.1] * 10)) for _ in range(2000)]
+    assert sum(value > limit for value in draws) <= 8
+    assert max(draws) > limit / 3
