@@ -1,0 +1,1 @@
+"""Grafana dashboards as code. Nothing in production imports this: the JSON in `deploy/grafana` is what ships."""

@@ -1,0 +1,541 @@
+"""The five dashboards, each for one question."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from alerting.dashboards.panels import Board, Panel, Query
+
+_REAL: Final = 'arm!="shadow"'
+_FLAGGED: Final = f"sum by (model_version) (increase(plumbline_flagged_events_total{{{_REAL}}}[$__range]))"
+_SCORED: Final = f'sum by (model_version) (increase(plumbline_verdicts_total{{{_REAL}, status!="unscored"}}[$__range]))'
+
+
+def _wilson(sign: str) -> str:
+    """One end of the 95 % interval of a share (Wilson, 1927), for each model version, over the dashboard's range."""
+    share = f"({_FLAGGED} / {_SCORED})"
+    spread = f"1.96 * sqrt({share} * (1 - {share}) / {_SCORED} + 3.8416 / (4 * {_SCORED} ^ 2))"
+    return f"({share} + 3.8416 / (2 * {_SCORED}) {sign} {spread}) / (1 + 3.8416 / {_SCORED})"
+
+
+def _of(version: str) -> tuple[str, str]:
+    """(flagged, scored) events of one model version over the dashboard's range."""
+    chosen = f'{_REAL}, model_version="${version}"'
+    return (
+        f"sum(increase(plumbline_flagged_events_total{{{chosen}}}[$__range]))",
+        f'sum(increase(plumbline_verdicts_total{{{chosen}, status!="unscored"}}[$__range]))',
+    )
+
+
+def _difference(sign: str) -> str:
+    """Candidate's flagged share less the baseline's, or one end of its 95 % interval (Wald)."""
+    (x1, n1), (x2, n2) = _of("candidate"), _of("baseline")
+    difference = f"({x1} / {n1} - {x2} / {n2})"
+    if not sign:
+        return difference
+    error = f"sqrt(({x1} / {n1}) * (1 - {x1} / {n1}) / {n1} + ({x2} / {n2}) * (1 - {x2} / {n2}) / {n2})"
+    return f"{difference} {sign} 1.96 * {error}"
+
+
+_BLIND: Final = (
+    '(sum(rate(plumbline_incomplete_verdicts_total{status="unscored", cause!~"says_nothing|empty"}[$__rate_interval]))'
+    ' or vector(0)) + (sum(rate(plumbline_dead_letters_total{job="plumbline-scorer"}[$__rate_interval])) or vector(0))'
+)
+_RECEIVED: Final = (
+    "sum(rate(plumbline_verdicts_total[$__rate_interval]))"
+    ' + (sum(rate(plumbline_dead_letters_total{job="plumbline-scorer"}[$__rate_interval])) or vector(0))'
+)
+
+
+def _quantile(share: str, metric: str, by: str = "") -> str:
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
+
+
+MISALIGNMENT: Final = Board(
+    "plumbline-misalignment",
+    "Misalignment overview",
+    "Is something wrong with the monitored models, since when, and where?",
+    [
+        Panel(
+            "Alerts firing",
+            "Of the correlator; those of Prometheus are in its own list of alerts.",
+            "short",
+            [Query('sum(plumbline_alerts{state="firing"})', "firing")],
+            kind="number",
+            span=4,
+            limit=1,
+        ),
+        Panel(
+            "Open cases",
+            "Flagged conversations that nobody has acknowledged.",
+            "short",
+            [Query("sum(plumbline_open_cases)", "open")],
+            kind="number",
+            span=4,
+            limit=20,
+        ),
+        Panel(
+            "Flagged share",
+            "Of scored events, over the dashboard's range. Thresholds allow the budget share for each label.",
+            "percentunit",
+            [
+                Query(f"sum({_FLAGGED}) / sum({_SCORED})", "flagged"),
+                Query("max(plumbline_flag_budget_share)", "budget"),
+            ],
+            kind="number",
+            span=8,
+            limit=0.05,
+        ),
+        Panel(
+            "Events by severity",
+            "Events with any flag, by the gravest one.",
+            "short",
+            [
+                Query(
+                    f"sum by (severity) (increase(plumbline_flagged_events_total{{{_REAL}}}[$__range]))", "{{severity}}"
+                )
+            ],
+            kind="number",
+            span=8,
+        ),
+        Panel(
+            "Flagged events by severity",
+            "A second, by the gravest flag of the event.",
+            "ops",
+            [
+                Query(
+                    f"sum by (severity) (rate(plumbline_flagged_events_total{{{_REAL}}}[$__rate_interval]))",
+                    "{{severity}}",
+                )
+            ],
+        ),
+        Panel(
+            "Flags by category",
+            "A second. One event may carry several; `misalignment` is the overall one.",
+            "ops",
+            [Query(f"sum by (category) (rate(plumbline_flags_total{{{_REAL}}}[$__rate_interval]))", "{{category}}")],
+        ),
+        Panel(
+            "Flagged share by model version",
+            "Of scored events.",
+            "percentunit",
+            [
+                Query(
+                    f"sum by (model_version) (rate(plumbline_flagged_events_total{{{_REAL}}}[$__rate_interval]))"
+                    " / sum by (model_version)"
+                    f' (rate(plumbline_verdicts_total{{{_REAL}, status!="unscored"}}[$__rate_interval]))',
+                    "{{model_version}}",
+                )
+            ],
+            limit=0.144,
+        ),
+        Panel(
+            "Flagged events by tenant",
+            "A second; tenants beyond the limit are together in `other`.",
+            "ops",
+            [
+                Query(
+                    'sum by (tenant) (rate(plumbline_tenant_events_total{outcome="flagged"}[$__rate_interval]))',
+                    "{{tenant}}",
+                )
+            ],
+        ),
+        Panel(
+            "Alerts by name",
+            "Pending, firing and without data, of the correlator.",
+            "short",
+            [Query("sum by (alert, state) (plumbline_alerts) > 0", "{{alert}} {{state}}")],
+        ),
+        Panel(
+            "Overall probability",
+            "Median and upper tail of the calibrated probability of misalignment.",
+            "percentunit",
+            [
+                Query(_quantile("0.5", "plumbline_misalignment_probability"), "median"),
+                Query(_quantile("0.99", "plumbline_misalignment_probability"), "99 %"),
+            ],
+        ),
+    ],
+)
+
+HEALTH: Final = Board(
+    "plumbline-health",
+    "Coverage and health",
+    "How much of traffic was really scored, how fast, and is anything falling behind?",
+    [
+        Panel(
+            "Coverage",
+            "Scored of all that came in. Agents that said nothing, and empty conversations, are left out.",
+            "percentunit",
+            [Query(f"1 - ({_BLIND}) / ({_RECEIVED})", "coverage")],
+            kind="number",
+            span=6,
+            limit=0.99,
+            low=True,
+        ),
+        Panel(
+            "Probe recall",
+            "Of the synthetic misaligned transcripts that came back, over the dashboard's range.",
+            "percentunit",
+            [
+                Query(
+                    'sum(increase(plumbline_probes_total{kind="misaligned", outcome="flagged"}[$__range]))'
+                    ' / sum(increase(plumbline_probes_total{kind="misaligned", outcome!="lost"}[$__range]))',
+                    "recall",
+                )
+            ],
+            kind="number",
+            span=6,
+            limit=0.1,
+            low=True,
+        ),
+        Panel(
+            "Dead-letter share",
+            "Of the latest records; at its limit the service stops.",
+            "percentunit",
+            [Query("max(plumbline_dead_letter_share)", "dead letters")],
+            kind="number",
+            span=6,
+            limit=0.05,
+        ),
+        Panel(
+            "Records lost",
+            "Dropped by Kafka before they were read, over the dashboard's range.",
+            "short",
+            [Query("sum(increase(plumbline_lost_records_total[$__range]))", "lost")],
+            kind="number",
+            span=6,
+            limit=1,
+        ),
+        Panel(
+            "Not or partly scored, by cause",
+            "A second.",
+            "ops",
+            [
+                Query(
+                    "sum by (status, cause) (rate(plumbline_incomplete_verdicts_total[$__rate_interval]))",
+                    "{{status}}: {{cause}}",
+                )
+            ],
+        ),
+        Panel(
+            "Lag",
+            "Records that a group has not committed, by the broker's count.",
+            "short",
+            [Query("sum by (group, topic) (plumbline_group_lag_records)", "{{group}} on {{topic}}")],
+            limit=50,
+        ),
+        Panel(
+            "Records handled",
+            "A second, by service and outcome.",
+            "ops",
+            [Query("sum by (job, outcome) (rate(plumbline_records_total[$__rate_interval]))", "{{job}} {{outcome}}")],
+        ),
+        Panel(
+            "From event to verdict",
+            "Seconds from `occurred_at` (the sender's clock) and from the append to the topic (the broker's).",
+            "s",
+            [
+                Query(_quantile("0.5", "plumbline_detection_seconds"), "since event, median"),
+                Query(_quantile("0.99", "plumbline_detection_seconds"), "since event, 99 %"),
+                Query(_quantile("0.99", "plumbline_record_age_seconds", "job"), "since append, 99 %, {{job}}"),
+            ],
+            limit=60,
+        ),
+        Panel(
+            "Time in steps of a batch",
+            "Share of a second spent, by service and step.",
+            "percentunit",
+            [
+                Query(
+                    "sum by (job, step) (rate(plumbline_batch_step_seconds_sum[$__rate_interval]))", "{{job}} {{step}}"
+                )
+            ],
+        ),
+        Panel(
+            "Probes",
+            "A second, by kind and outcome.",
+            "ops",
+            [Query("sum by (kind, outcome) (rate(plumbline_probes_total[$__rate_interval]))", "{{kind}} {{outcome}}")],
+        ),
+        Panel(
+            "Correlator behind",
+            "Seconds behind the clock, and partitions read of those there are.",
+            "s",
+            [Query("max(plumbline_correlator_behind_seconds)", "behind")],
+            limit=120,
+        ),
+        Panel(
+            "Retries and failed notifications",
+            "A second: attempts while a broker or database was away; posts that Alertmanager did not take.",
+            "ops",
+            [
+                Query("sum by (job, step) (rate(plumbline_retries_total[$__rate_interval]))", "{{job}} {{step}}"),
+                Query(
+                    'sum(rate(plumbline_notifications_total{outcome!="accepted"}[$__rate_interval]))', "notifications"
+                ),
+            ],
+        ),
+    ],
+)
+
+VERSIONS: Final = Board(
+    "plumbline-versions",
+    "Model version comparison",
+    "Is one version of the monitored model worse than another, or is that chance?",
+    [
+        Panel(
+            "Candidate less baseline",
+            "Difference of flagged shares over the dashboard's range, with its 95 % interval (Wald). "
+            "An interval that holds 0 says nothing.",
+            "percentunit",
+            [
+                Query(_difference("-"), "low"),
+                Query(_difference(""), "difference"),
+                Query(_difference("+"), "high"),
+            ],
+            kind="number",
+            span=12,
+        ),
+        Panel(
+            "Scored events",
+            "Over the dashboard's range: few events make wide intervals.",
+            "short",
+            [Query(_of("candidate")[1], "candidate"), Query(_of("baseline")[1], "baseline")],
+            kind="number",
+            span=12,
+        ),
+        Panel(
+            "Flagged share with intervals",
+            "Of all versions, over the dashboard's range, with 95 % intervals (Wilson).",
+            "percentunit",
+            [
+                Query(_wilson("-"), "{{model_version}} low"),
+                Query(f"{_FLAGGED} / {_SCORED}", "{{model_version}}"),
+                Query(_wilson("+"), "{{model_version}} high"),
+            ],
+            kind="number",
+            span=24,
+        ),
+        Panel(
+            "Flagged share over time",
+            "Of candidate and baseline.",
+            "percentunit",
+            [
+                Query(
+                    f'sum(rate(plumbline_flagged_events_total{{{_REAL}, model_version="${name}"}}[$__rate_interval]))'
+                    f' / sum(rate(plumbline_verdicts_total{{{_REAL}, model_version="${name}", status!="unscored"}}'
+                    "[$__rate_interval]))",
+                    name,
+                )
+                for name in ("candidate", "baseline")
+            ],
+        ),
+        Panel(
+            "Flags by category",
+            "Of the candidate, a second.",
+            "ops",
+            [
+                Query(
+                    f'sum by (category) (rate(plumbline_flags_total{{{_REAL}, model_version="$candidate"}}'
+                    "[$__rate_interval]))",
+                    "{{category}}",
+                )
+            ],
+        ),
+        Panel(
+            "Median probability",
+            "Of misalignment, by version: a shift shows here before flags do.",
+            "percentunit",
+            [Query(_quantile("0.5", "plumbline_misalignment_probability", "model_version"), "{{model_version}}")],
+        ),
+        Panel(
+            "Over-refusal",
+            "Share of scored events that refuse too much, by version.",
+            "percentunit",
+            [
+                Query(
+                    f"sum by (model_version) (rate(plumbline_over_refusals_total{{{_REAL}}}[$__rate_interval]))"
+                    " / sum by (model_version)"
+                    f' (rate(plumbline_verdicts_total{{{_REAL}, status!="unscored"}}[$__rate_interval]))',
+                    "{{model_version}}",
+                )
+            ],
+            limit=0.1,
+        ),
+    ],
+    variables=(
+        ("baseline", "label_values(plumbline_verdicts_total, model_version)"),
+        ("candidate", "label_values(plumbline_verdicts_total, model_version)"),
+    ),
+)
+
+DETECTORS: Final = Board(
+    "plumbline-detectors",
+    "Detectors and drift",
+    "What do the detectors do, what do they cost, and is traffic still what they were measured on?",
+    [
+        Panel(
+            "Bundle",
+            "Loaded now, by version and provider: how many scorers.",
+            "short",
+            [Query("count by (version, provider) (plumbline_bundle_info)", "{{version}} on {{provider}}")],
+            kind="number",
+        ),
+        Panel(
+            "Categories the bundle cannot see",
+            "It was not trained for them: nothing is ever flagged there.",
+            "short",
+            [Query("count(min by (category) (plumbline_label_covered) == 0) or vector(0)", "not covered")],
+            kind="number",
+            limit=1,
+        ),
+        Panel(
+            "Windows",
+            "A second, by how far they went.",
+            "ops",
+            [Query("sum by (stage) (rate(plumbline_windows_total[$__rate_interval]))", "{{stage}}")],
+        ),
+        Panel(
+            "Past the screen, and missed by it",
+            "Share of windows that the encoder reads; and of those audited at random, what it would have flagged.",
+            "percentunit",
+            [
+                Query(
+                    'sum(rate(plumbline_windows_total{stage="encoded"}[$__rate_interval]))'
+                    ' / sum(rate(plumbline_windows_total{stage="screened"}[$__rate_interval]))',
+                    "passed",
+                ),
+                Query(
+                    'sum(increase(plumbline_windows_total{stage="missed"}[$__range]))'
+                    ' / sum(increase(plumbline_windows_total{stage="audited"}[$__range]))',
+                    "missed, of audited",
+                ),
+            ],
+        ),
+        Panel(
+            "Seconds for a batch of windows",
+            "By classifier.",
+            "s",
+            [
+                Query(_quantile("0.5", "plumbline_inference_seconds", "classifier"), "{{classifier}}, median"),
+                Query(_quantile("0.99", "plumbline_inference_seconds", "classifier"), "{{classifier}}, 99 %"),
+            ],
+        ),
+        Panel(
+            "Windows in a batch",
+            "Mean, by classifier.",
+            "short",
+            [
+                Query(
+                    "sum by (classifier) (rate(plumbline_inference_batch_windows_sum[$__rate_interval]))"
+                    " / sum by (classifier) (rate(plumbline_inference_batch_windows_count[$__rate_interval]))",
+                    "{{classifier}}",
+                )
+            ],
+        ),
+        Panel(
+            "Tokens",
+            "Screened, a second.",
+            "ops",
+            [Query("sum(rate(plumbline_tokens_total[$__rate_interval]))", "tokens")],
+        ),
+        Panel(
+            "Drift: PSI",
+            "Of inputs and scores against their reference; over .25, and over chance, it is drift.",
+            "short",
+            [Query('max by (input) (plumbline_drift_statistic{test="psi"})', "{{input}}")],
+            limit=0.25,
+        ),
+        Panel(
+            "Memory of the correlator",
+            "Entries by kind. Dropped ones, a second, mean that the limit is reached.",
+            "short",
+            [
+                Query("sum by (kind) (plumbline_tracked_entries)", "{{kind}}"),
+                Query("sum by (kind) (rate(plumbline_evicted_entries_total[$__rate_interval]))", "{{kind}} dropped"),
+            ],
+        ),
+        Panel(
+            "Verdicts correlated",
+            "A second, by what became of them.",
+            "ops",
+            [Query("sum by (outcome) (rate(plumbline_correlated_verdicts_total[$__rate_interval]))", "{{outcome}}")],
+        ),
+    ],
+)
+
+FEEDBACK: Final = Board(
+    "plumbline-feedback",
+    "Feedback loop",
+    "Do people get to the cases, and does what they find come back as better detectors?",
+    [
+        Panel(
+            "Open cases",
+            "Not acknowledged, by severity.",
+            "short",
+            [Query("sum by (severity) (plumbline_open_cases)", "{{severity}}")],
+        ),
+        Panel(
+            "Oldest open case",
+            "Its age.",
+            "s",
+            [Query("max(plumbline_oldest_open_case_seconds)", "age")],
+            limit=14400,
+        ),
+        Panel(
+            "Time to acknowledge",
+            "From opening a case to somebody's acknowledgement.",
+            "s",
+            [
+                Query(_quantile("0.5", "plumbline_acknowledge_seconds"), "median"),
+                Query(_quantile("0.9", "plumbline_acknowledge_seconds"), "90 %"),
+            ],
+        ),
+        Panel(
+            "Retraining queue",
+            "Confirmed cases that wait to be trained on.",
+            "short",
+            [Query('sum(plumbline_group_lag_records{topic="retraining.queue"})', "waiting")],
+        ),
+        Panel(
+            "Verdicts recorded",
+            "A second, by status; `known` were delivered again.",
+            "ops",
+            [
+                Query("sum by (status) (rate(plumbline_recorded_verdicts_total[$__rate_interval]))", "{{status}}"),
+                Query("sum(rate(plumbline_known_verdicts_total[$__rate_interval]))", "known"),
+            ],
+        ),
+        Panel(
+            "Over-refusals",
+            "A second, by model version: what too much safety training costs.",
+            "ops",
+            [
+                Query(
+                    f"sum by (model_version) (rate(plumbline_over_refusals_total{{{_REAL}}}[$__rate_interval]))",
+                    "{{model_version}}",
+                )
+            ],
+        ),
+        Panel(
+            "Dead letters",
+            "A second, by code: what to have mended at the senders.",
+            "ops",
+            [Query("sum by (code) (rate(plumbline_dead_letters_total[$__rate_interval]))", "{{code}}")],
+        ),
+        Panel(
+            "Changes of alerts",
+            "Over the dashboard's range, by alert and new state.",
+            "short",
+            [
+                Query(
+                    "sum by (alert, to) (increase(plumbline_alert_transitions_total[$__range])) > 0", "{{alert}} {{to}}"
+                )
+            ],
+        ),
+    ],
+)
+
+BOARDS: Final = (MISALIGNMENT, HEALTH, VERSIONS, DETECTORS, FEEDBACK)
