@@ -10,11 +10,12 @@ EXTRAS := cpu,embedded,correlate,dev$(if $(filter true,$(CI)),$(comma)retrain)
 CARD = $(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help demo test servers check bench train evaluate adaptation backbones peers corpus-report clean
+.PHONY: help demo test test-grafana servers check bench train evaluate adaptation backbones peers corpus-report clean
 
 help:
 	@echo "make demo         see it work (ONCE=1: end after the replay)"
 	@echo "make test         all tests, with real Kafka and PostgreSQL where they are installed"
+	@echo "make test-grafana pushing to Grafana, with its real client, in an environment of its own"
 	@echo "make check        format, lint, types, import rules, alerting rules"
 	@echo "make servers      install Prometheus and Alertmanager from Debian's packages, for the tests (as root)"
 	@echo "make bench        throughput, latency and memory, as ratios (ARGS='--only e': detection alone, without Kafka)"
@@ -47,6 +48,14 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m alerting.dashboards --check
+
+# Grafana's client replaces urllib3 for a whole environment: it has one of its own.
+test-grafana: $(STAMP)
+	test -x .venv-grafana/bin/python || $(PYTHON) -m venv .venv-grafana
+	.venv-grafana/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[grafana]' pytest pytest-timeout
+	.venv-grafana/bin/python -m pytest --noconftest tests/contract/test_grafana_push.py
 
 bench: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
 	$(BIN)/python tests/bench/run.py $(if $(wildcard $(DATA)/dev),--data $(DATA)) $(ARGS)
@@ -81,7 +90,7 @@ corpus-report: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
 	$(BIN)/python -m retrain.corpus.report
 
 clean:
-	rm -rf $(VENV) .venv-peers var build *.egg-info
+	rm -rf $(VENV) .venv-peers .venv-grafana var build *.egg-info
 
 # One virtual environment; a stamp for each set of extras says whether it is up to date.
 $(VENV)/.installed-%: pyproject.toml constraints.txt

@@ -122,5 +122,14 @@ def _thresholds(panel: Panel) -> build.ThresholdsConfig:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(value))
+    plain: dict[str, Any] = without_nothing(json.loads(JSONEncoder(sort_keys=True).encode(value)))
     return plain
+
+
+def without_nothing(value: Any) -> Any:
+    """`value` less the fields that are null, which say nothing; but for a threshold's, where null is minus infinity."""
+    if isinstance(value, list):
+        return [without_nothing(each) for each in value]
+    if isinstance(value, dict):
+        return {key: without_nothing(each) for key, each in value.items() if each is not None or key == "value"}
+    return value

@@ -18,6 +18,7 @@ from services.cli import (
     demo,
     doctor,
     evaluate,
+    grafana,
     judge,
     score,
     services_commands,
@@ -56,6 +57,7 @@ app.command("judge")(judge.judge)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(cases.app, name="cases")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(grafana.app, name="grafana")
 app.add_typer(topics.app, name="topics")
 app.command("doctor")(doctor.doctor)
 app.command("settings")(doctor.list_settings)
