@@ -48,6 +48,7 @@ def test_the_commands_are_all_there() -> None:
     assert {path[-1] for path in ALL_COMMANDS if path} == {
         "demo", "score-stream", "record", "broker", "replay", "score", "verdicts", "doctor", "settings",
         "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds",
+        "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
     }  # fmt: skip
 
 
