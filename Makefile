@@ -59,6 +59,7 @@ test-grafana: $(STAMP)
 
 bench: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
 	$(BIN)/python tests/bench/run.py $(if $(wildcard $(DATA)/dev),--data $(DATA)) $(ARGS)
+	$(BIN)/python tests/bench/correlation.py --seeds 0
 
 train: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
 	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first
