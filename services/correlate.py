@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -108,8 +109,11 @@ class _Adapter:
         self._log = get_logger(GROUP)
 
     async def run(self, stop: Event) -> None:
+        with TemporaryDirectory(prefix="plumbline-correlator-") as folder:  # Faust makes one, for tables that we lack
+            await self._run(_app(self._settings, folder), stop)
+
+    async def _run(self, app: Any, stop: Event) -> None:
         self._lock = asyncio.Lock()
-        app = _app(self._settings)
         topic = app.topic(self._topic, key_serializer="raw", value_serializer="raw")
         app.agent(topic, concurrency=1)(self._agent)
         app.on_partitions_assigned.connect(self._assigned, weak=False)
@@ -223,7 +227,7 @@ def _alertmanager(settings: Settings) -> Alertmanager | None:
     return Alertmanager(settings.alertmanager_url, token.get_secret_value() if token else None)
 
 
-def _app(settings: Settings) -> Any:
+def _app(settings: Settings, folder: str) -> Any:
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
     servers = [f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")]
@@ -243,6 +247,7 @@ def _app(settings: Settings) -> Any:
         web_enabled=False,
         autodiscover=False,
         store="memory://",
+        datadir=folder,
     )
 
 

@@ -149,8 +149,8 @@ class ScorerMetrics:
         self.loaded_at = Gauge(
             "plumbline_bundle_loaded_timestamp_seconds", "When the bundle was loaded", registry=registry
         )
-        # Share of aligned conversations that the bundle's thresholds may flag, for each label: what burns are measured
-        # against.
+        # Share of aligned conversations that the bundle's thresholds may flag, for each label. Burns count events with
+        # any flag against it, which is strict where several labels flag.
         self.budget = Gauge("plumbline_flag_budget_share", "False-positive budget", registry=registry)
         # 1 on a machine with an NVIDIA GPU, whatever the provider in use.
         self.gpu_present = Gauge("plumbline_gpu_present", "Whether there is a GPU", registry=registry)

@@ -19,22 +19,24 @@ def _wilson(sign: str) -> str:
 
 
 def _of(version: str) -> tuple[str, str]:
-    """(flagged, scored) events of one model version over the dashboard's range."""
+    """(flagged, scored) events of one model version over the dashboard's range; a version without a flag has 0."""
     chosen = f'{_REAL}, model_version="${version}"'
     return (
-        f"sum(increase(plumbline_flagged_events_total{{{chosen}}}[$__range]))",
+        f"(sum(increase(plumbline_flagged_events_total{{{chosen}}}[$__range])) or vector(0))",
         f'sum(increase(plumbline_verdicts_total{{{chosen}, status!="unscored"}}[$__range]))',
     )
 
 
 def _difference(sign: str) -> str:
-    """Candidate's flagged share less the baseline's, or one end of its 95 % interval (Wald)."""
+    """Candidate's flagged share less the baseline's; or one end of its 95 % interval (Agresti and Caffo, 2000: one
+    flagged and one clear event are added to both, so that a version without flags has an interval too).
+    """
     (x1, n1), (x2, n2) = _of("candidate"), _of("baseline")
-    difference = f"({x1} / {n1} - {x2} / {n2})"
     if not sign:
-        return difference
-    error = f"sqrt(({x1} / {n1}) * (1 - {x1} / {n1}) / {n1} + ({x2} / {n2}) * (1 - {x2} / {n2}) / {n2})"
-    return f"{difference} {sign} 1.96 * {error}"
+        return f"{x1} / {n1} - {x2} / {n2}"
+    p1, p2 = f"(({x1} + 1) / ({n1} + 2))", f"(({x2} + 1) / ({n2} + 2))"
+    error = f"sqrt({p1} * (1 - {p1}) / ({n1} + 2) + {p2} * (1 - {p2}) / ({n2} + 2))"
+    return f"({p1} - {p2}) {sign} 1.96 * {error}"
 
 
 _BLIND: Final = (
@@ -176,12 +178,12 @@ HEALTH: Final = Board(
         ),
         Panel(
             "Probe recall",
-            "Of the synthetic misaligned transcripts that came back, over the dashboard's range.",
+            "Of the synthetic misaligned transcripts, over the dashboard's range; a lost one was not flagged.",
             "percentunit",
             [
                 Query(
                     'sum(increase(plumbline_probes_total{kind="misaligned", outcome="flagged"}[$__range]))'
-                    ' / sum(increase(plumbline_probes_total{kind="misaligned", outcome!="lost"}[$__range]))',
+                    ' / sum(increase(plumbline_probes_total{kind="misaligned"}[$__range]))',
                     "recall",
                 )
             ],
@@ -287,7 +289,7 @@ VERSIONS: Final = Board(
     [
         Panel(
             "Candidate less baseline",
-            "Difference of flagged shares over the dashboard's range, with its 95 % interval (Wald). "
+            "Difference of flagged shares over the dashboard's range, with its 95 % interval (Agresti-Caffo). "
             "An interval that holds 0 says nothing.",
             "percentunit",
             [

@@ -32,10 +32,11 @@ def push() -> None:
 def annotate(
     kind: Annotated[Kind, typer.Option(help="what happened")],
     text: Annotated[str, typer.Option(help="in words, for everybody who looks at a dashboard")],
-    at: Annotated[datetime | None, typer.Option(help="when; now, if it is not said")] = None,
+    at: Annotated[datetime | None, typer.Option(help="when; this minute, if it is not said")] = None,
     model_version: Annotated[str | None, typer.Option(help="of the monitored model, where it is about one")] = None,
 ) -> None:
     """Mark a moment on every dashboard. The same about the same moment is marked once."""
-    moment = (at or datetime.now(UTC)).astimezone(UTC)
+    # To the minute: a script that tries again makes no second mark.
+    moment = (at or datetime.now(UTC).replace(second=0, microsecond=0)).astimezone(UTC)
     new = Grafana(load_grafana_settings()).annotate(kind.value, text, int(moment.timestamp() * 1000), model_version)
     typer.echo("marked" if new else "was marked already")

@@ -9,7 +9,7 @@ from typing import Any, Final
 FOLDER_UID: Final = "plumbline"
 DATASOURCE_UID: Final = "plumbline-prometheus"
 _OLDEST: Final = (10, 0)
-_GRAFANAS_OWN: Final = ("id", "version", "iteration")
+_GRAFANAS_OWN: Final = ("id", "version", "iteration", "schemaVersion")
 
 
 def old(version: str) -> bool:
@@ -34,8 +34,14 @@ def datasource(prometheus_url: str) -> dict[str, Any]:
 
 
 def differs(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
-    """Whether anything of `wanted` is otherwise; what Grafana adds by itself does not count."""
-    return any(there.get(key) != value for key, value in wanted.items())
+    """Whether anything of `wanted` is otherwise; what Grafana or its owner adds does not count."""
+    return dict(there) != merged(wanted, there)
+
+
+def merged(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """`there` with all of `wanted`, and what else its owner has set in `jsonData`."""
+    options = {**(there.get("jsonData") or {}), **wanted.get("jsonData", {})}
+    return {**there, **wanted, "jsonData": options}
 
 
 def same_dashboard(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from services.grafana.plan import (
     datasource,
     differs,
     has_annotation,
+    merged,
     old,
     same_dashboard,
 )
@@ -41,7 +42,9 @@ class Grafana:
             if settings.token
             else (settings.user, settings.password.get_secret_value() if settings.password else "")
         )
-        self._api = client.GrafanaApi.from_url(settings.url, credential=credential, timeout=settings.timeout_seconds)
+        self._api = client.GrafanaApi.from_url(
+            f"{settings.url.rstrip('/')}/", credential=credential, timeout=settings.timeout_seconds
+        )
 
     def check(self) -> str:
         """Grafana's version. Raises where it is too old, or where there is no Grafana at all."""
@@ -84,11 +87,14 @@ class Grafana:
             self._api.datasource.create_datasource(wanted)
             yield f"data source {wanted['name']} created"
         elif differs(wanted, there):
-            self._api.datasource.update_datasource_by_uid(wanted["uid"], {**there, **wanted})
+            self._api.datasource.update_datasource_by_uid(wanted["uid"], merged(wanted, there))
             yield f"data source {wanted['name']} updated"
 
     def _dashboards(self) -> Iterator[str]:
-        for path in sorted(DASHBOARDS.glob("*.json")):
+        paths = sorted(DASHBOARDS.glob("*.json"))
+        if not paths:
+            raise ServicesError(f"no dashboards in {DASHBOARDS}: this installation of Plumbline is not whole")
+        for path in paths:
             wanted = json.loads(path.read_text("utf-8"))
             there = self._found(lambda uid=wanted["uid"]: self._api.dashboard.get_dashboard(uid))  # type: ignore[misc]
             if there is not None and same_dashboard(wanted, there["dashboard"]):

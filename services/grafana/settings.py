@@ -15,11 +15,13 @@ class GrafanaSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PLUMBLINE_GRAFANA_", frozen=True, extra="ignore")
 
-    url: str = Field(default="http://localhost:3000", pattern="^https?://")
+    url: str = Field(
+        default="http://localhost:3000", pattern="^https?://[^@]+$", description="without user and password"
+    )
     token: SecretStr | None = None
     user: str | None = None
     password: SecretStr | None = None
-    prometheus_url: str = Field(default="http://localhost:9090", pattern="^https?://")
+    prometheus_url: str = Field(default="http://localhost:9090", pattern="^https?://[^@]+$")
     folder: str = Field(default="Plumbline", min_length=1, max_length=100)
     timeout_seconds: float = Field(default=10, gt=0, le=300)
 

@@ -24,7 +24,7 @@ TOKEN = "glsa_a-token-that-nobody-may-see"
 class Stub:
     """Keeps what it is given. `requests` are (method, path) that changed something."""
 
-    def __init__(self, *, version: str | None = "11.2.0", allowed: bool = True) -> None:
+    def __init__(self, *, version: str | None = "11.2.0", allowed: bool = True, prefix: str = "") -> None:
         self.changes: list[tuple[str, str]] = []
         self.folders: dict[str, Any] = {}
         self.datasources: dict[str, Any] = {}
@@ -37,7 +37,8 @@ class Stub:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
                 place = urlsplit(self.path)
-                status, answer = self._answer(place.path, parse_qs(place.query), body)
+                path = place.path.removeprefix(prefix) if place.path.startswith(f"{prefix}/") else "/?"
+                status, answer = self._answer(path, parse_qs(place.query), body)
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -167,6 +168,14 @@ def test_what_somebody_changed_is_set_right(make_stub: MakeStub) -> None:
     assert grafana(stub.url).push() == []
 
 
+def test_it_may_be_served_below_a_path_and_its_owners_options_stay(make_stub: MakeStub) -> None:
+    stub = make_stub(prefix="/grafana")
+    assert len(grafana(f"{stub.url}/grafana").push()) == 7
+    stub.datasources["plumbline-prometheus"] |= {"jsonData": {"timeInterval": "15s", "httpMethod": "POST"}}
+    stub.dashboards["plumbline-health"]["schemaVersion"] = 99
+    assert grafana(f"{stub.url}/grafana/").push() == []
+
+
 def test_an_annotation_is_made_once(make_stub: MakeStub) -> None:
     stub = make_stub()
     ours = grafana(stub.url)
@@ -197,6 +206,11 @@ def test_what_is_wrong_is_said_without_the_token(
         grafana(stub.url, token).push()
     assert token not in str(raised.value)
     assert not stub.dashboards
+
+
+def test_no_secret_belongs_into_the_address() -> None:
+    with pytest.raises(ValueError, match="url"):
+        GrafanaSettings(url="http://admin:secret@grafana", token=SecretStr(TOKEN))
 
 
 def test_nobody_there_is_said_so() -> None:
