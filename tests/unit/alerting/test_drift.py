@@ -58,6 +58,15 @@ def test_traffic_that_stays_as_it_is_does_not_drift(make_verdict: Make, start: d
         assert met(rule, start) == {}
 
 
+def test_a_change_that_is_certain_but_small_is_no_alert(make_verdict: Make, start: datetime) -> None:
+    rule, rng = Drift(), random.Random(5)
+    watched(rule, make_verdict, rng, 2000)
+    watched(rule, make_verdict, rng, 800, first=100, length=0.25)
+    (finding,) = [each for each in rule.findings(start) if each.subject["input"] == "characters"]
+    assert "ADWIN" in finding.detail or "KSWIN" in finding.detail
+    assert finding.condition is Condition.CLEAR
+
+
 def test_what_lasts_becomes_the_reference(make_verdict: Make, start: datetime) -> None:
     rule, rng = Drift(adopt=1500), random.Random(3)
     watched(rule, make_verdict, rng, 1500)

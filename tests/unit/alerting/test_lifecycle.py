@@ -98,6 +98,15 @@ def test_what_was_resolved_does_not_come_back_when_the_past_is_gone_through_agai
     assert states(again.step([finding()], START + 6 * MINUTE)) == [(State.FIRING, True)]
 
 
+def test_going_through_the_past_again_does_not_undo_what_was_said() -> None:
+    (fired,) = lifecycle().step([finding()], START + 5 * MINUTE)
+    again = lifecycle()
+    again.restore([fired.alert])
+    assert again.step([], START + 4 * MINUTE) == []  # the findings are not there yet
+    assert again.step([finding()], START + 5 * MINUTE) == []
+    assert [alert.state for alert in again.alerts()] == [State.FIRING]
+
+
 Steps = st.lists(
     st.tuples(
         st.integers(-3, 8),  # minutes since the step before: clocks also go back

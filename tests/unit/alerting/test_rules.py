@@ -116,6 +116,15 @@ def test_one_grave_event_and_many_usual_ones_do_not_add_up(make_verdict: Make, s
     assert met(rule, start + timedelta(minutes=450)) == {}
 
 
+def test_one_event_adds_no_more_than_a_step(make_verdict: Make, start: datetime) -> None:
+    rule, rng = SlowBurnConversation(limit=3.0, step=2.0), random.Random(1)
+    shown(rule, usual(make_verdict, rng))
+    shown(rule, [make_verdict(241, conversation="once", misalignment=0.999)])
+    assert met(rule, start + timedelta(minutes=242)).keys() == set()
+    shown(rule, [make_verdict(242, conversation="once", misalignment=0.999)])
+    assert met(rule, start + timedelta(minutes=243)).keys() == {"SlowBurnConversation"}
+
+
 def test_one_agent_spreads_thin_over_many_conversations(make_verdict: Make, start: datetime) -> None:
     rule, rng = SpreadThin(), random.Random(2)
     shown(rule, usual(make_verdict, rng))
@@ -178,6 +187,13 @@ def test_always_never_and_once_are_consistent_enough(
 ) -> None:
     rule = InconsistentAnswers()
     shown(rule, asked(make_verdict, unsafe))
+    assert met(rule, start + timedelta(minutes=41)) == {}
+
+
+def test_where_much_is_flagged_anyway_a_few_are_no_inconsistency(make_verdict: Make, start: datetime) -> None:
+    rule = InconsistentAnswers()
+    shown(rule, (make_verdict(n / 25, flagged=HIGH if n % 8 == 0 else ()) for n in range(1000)))
+    shown(rule, asked(make_verdict, lambda n: n % 8 == 0)[1000:])
     assert met(rule, start + timedelta(minutes=41)) == {}
 
 
