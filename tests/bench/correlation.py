@@ -143,7 +143,7 @@ def memory_per_agent(agents: int = 2000, events: int = 20) -> float:
 
 
 def scrape(least: int) -> tuple[int, float]:
-    """(series, milliseconds) of `/metrics` of a scorer that has seen more than it may show, padded to `least` series."""
+    """(series, milliseconds) of `/metrics` of a scorer at the limits of its labels, padded to `least` series."""
     registry = CollectorRegistry()
     metrics = ScorerMetrics(registry)
     for number in range(10 * MOST_MODEL_VERSIONS):
