@@ -54,7 +54,7 @@ check: $(STAMP)
 test-grafana: $(STAMP)
 	test -x .venv-grafana/bin/python || $(PYTHON) -m venv .venv-grafana
 	.venv-grafana/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[grafana]' pytest pytest-timeout
+		-e '.[cpu,grafana]' pytest pytest-timeout
 	.venv-grafana/bin/python -m pytest --noconftest tests/contract/test_grafana_push.py
 
 bench: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
