@@ -33,7 +33,7 @@ class Grafana:
             client = importlib.import_module("grafana_client")
         except ImportError:
             raise ServicesError(
-                "the extra 'grafana' is not installed: pip install 'plumbline[cpu,grafana]', in an environment of its own"
+                "Grafana's client is not installed: pip install 'plumbline[cpu,grafana]', in an environment of its own"
             ) from None
         self._settings = settings
         self._errors = importlib.import_module("grafana_client.client")
