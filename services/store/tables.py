@@ -9,13 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Column, Index, Text
 from sqlmodel import Field, SQLModel
 
-
-def _json(*, nullable: bool = False) -> Any:
-    return Column(JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"), nullable=nullable)
+from services.store.columns import json_column
 
 
 class VerdictRow(SQLModel, table=True):
@@ -39,37 +36,19 @@ class VerdictRow(SQLModel, table=True):
     cause: str | None = Field(default=None, sa_column=Column(Text))
     misalignment: float | None = None
     flags: int
-    scores: dict[str, float] = Field(sa_column=_json())
-    flagged: list[str] = Field(sa_column=_json())
-    thresholds: dict[str, float] = Field(sa_column=_json())
-    evidence: list[dict[str, Any]] = Field(sa_column=_json())
-    detectors: list[dict[str, Any]] = Field(sa_column=_json())
+    scores: dict[str, float] = Field(sa_column=json_column())
+    flagged: list[str] = Field(sa_column=json_column())
+    thresholds: dict[str, float] = Field(sa_column=json_column())
+    evidence: list[dict[str, Any]] = Field(sa_column=json_column())
+    detectors: list[dict[str, Any]] = Field(sa_column=json_column())
     bundle_version: str = Field(sa_column=Column(Text, nullable=False))
     arm: str = Field(sa_column=Column(Text, nullable=False))
     stage: str = Field(sa_column=Column(Text, nullable=False))
     synthetic: bool
-    observed: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
+    observed: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
     occurred_at: datetime
     decided_at: datetime
     recorded_at: datetime
-
-
-class CaseRow(SQLModel, table=True):
-    """A conversation that was flagged: what somebody on call has to look at. `category` is the gravest flag's."""
-
-    __tablename__ = "cases"
-    __table_args__ = (Index("ix_cases_acknowledged_at", "acknowledged_at"),)
-
-    tenant_id: str = Field(sa_column=Column(Text, primary_key=True))
-    conversation_id: str = Field(sa_column=Column(Text, primary_key=True))
-    opened_at: datetime
-    severity: str = Field(sa_column=Column(Text, nullable=False))
-    category: str = Field(sa_column=Column(Text, nullable=False))
-    flagged_verdicts: int
-    last_verdict_id: UUID
-    last_flagged_at: datetime
-    acknowledged_at: datetime | None = None
-    acknowledged_by: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class DeadLetterRow(SQLModel, table=True):

@@ -1,0 +1,7 @@
+"""Tables and statements: the one package that knows the database. Without optional dependencies."""
+
+from services.store import conversation_tables, tables, triage_tables  # noqa: F401  (all tables, for migrations)
+from services.store.database import Database, Transaction, open_engine
+from services.store.recording import Coverage, Store
+
+__all__ = ["Coverage", "Database", "Store", "Transaction", "open_engine"]

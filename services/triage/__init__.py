@@ -1,0 +1,1 @@
+"""Triage: flagged conversations become cases, and people's decisions labels."""
