@@ -2,6 +2,7 @@
 
 from services.store import conversation_tables, tables, triage_tables  # noqa: F401  (all tables, for migrations)
 from services.store.database import Database, Transaction, open_engine
-from services.store.recording import Coverage, Store
+from services.store.recording import Store
+from services.store.verdicts import Coverage
 
 __all__ = ["Coverage", "Database", "Store", "Transaction", "open_engine"]
