@@ -193,6 +193,10 @@ class RecorderMetrics:
         # Verdicts read and safely in the database, by status; `known` are those that were there before.
         self.recorded = Counter("plumbline_recorded_verdicts", "Verdicts recorded", ["status"], registry=registry)
         self.known = Counter("plumbline_known_verdicts", "Verdicts recorded before", registry=registry)
+        # Transcripts read: kept (redacted), or skipped (probes, what cannot be read, or nothing is to be kept).
+        self.transcripts = Counter(
+            "plumbline_recorded_transcripts", "Transcripts recorded", ["outcome"], registry=registry
+        )
         # Cases that nobody has acknowledged yet, by severity, and the age in seconds of the oldest one.
         self.open_cases = Gauge("plumbline_open_cases", "Cases not acknowledged", ["severity"], registry=registry)
         self.oldest_case = Gauge("plumbline_oldest_open_case_seconds", "Age of the oldest open case", registry=registry)

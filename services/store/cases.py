@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -67,15 +66,6 @@ def change(tx: Transaction, case: Case) -> None:
     tx.execute(update(CaseRow).where(col(CaseRow.case_id) == case.case_id).values(_values(case)))
 
 
-def of_conversation(tx: Transaction, tenant_id: str, conversation_id: str) -> UUID | None:
-    """Which case the conversation belongs to."""
-    mine = (
-        col(CaseConversationRow.tenant_id) == tenant_id,
-        col(CaseConversationRow.conversation_id) == conversation_id,
-    )
-    return tx.execute(select(CaseConversationRow.case_id).where(*mine)).scalar_one_or_none()
-
-
 def kin(tx: Transaction, tenant_id: str, category: str, *, since: datetime, limit: int = 200) -> list[Case]:
     """Cases that something new might belong to, the latest first."""
     query = (
@@ -113,6 +103,16 @@ def members(tx: Transaction, case_id: UUID, *, limit: int = 500) -> list[Member]
         .limit(limit)
     )
     return [Member(**row) for row in tx.execute(query).mappings()]
+
+
+def member(tx: Transaction, tenant_id: str, conversation_id: str) -> Member | None:
+    """Where the conversation belongs."""
+    mine = (
+        col(CaseConversationRow.tenant_id) == tenant_id,
+        col(CaseConversationRow.conversation_id) == conversation_id,
+    )
+    row = tx.execute(select(CaseConversationRow.__table__).where(*mine)).mappings().first()  # type: ignore[attr-defined]
+    return None if row is None else Member(**row)
 
 
 def remove_member(tx: Transaction, tenant_id: str, conversation_id: str) -> None:
@@ -274,7 +274,3 @@ def aware(moment: datetime | str) -> datetime:
     """What an aggregate gives: SQLite has no times, and keeps them as text in UTC."""
     parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def ids(found: Iterable[Case]) -> Sequence[UUID]:
-    return [case.case_id for case in found]

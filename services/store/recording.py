@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Engine
 
 from detectors.verdict import Verdict
 from services.dead_letters import DeadLetter
-from services.store import cases, verdicts
-from services.store.database import Database
+from services.store import cases, conversations, search, verdicts
+from services.store.conversations import RedactedEvent
+from services.store.database import Database, Transaction
 from services.store.verdicts import Coverage, VerdictFilter
 from services.triage.case import Case
 from services.triage.intake import Intake
@@ -24,16 +26,26 @@ class Store:
         self.database = Database(engine)
         self._intake = intake or Intake()
 
-    def record(self, given: Sequence[Verdict], letters: Sequence[DeadLetter], *, now: datetime) -> int:
-        """Writes all or nothing; returns how many of the verdicts are new. Rows that are there stay as they are.
+    def record(
+        self,
+        given: Sequence[Verdict],
+        letters: Sequence[DeadLetter],
+        transcripts: Sequence[RedactedEvent] = (),
+        *,
+        now: datetime,
+    ) -> int:
+        """Writes all or nothing; returns how many of the verdicts are new. Verdicts that are there stay as they are.
 
         Raises `TransientError` where the database is away.
         """
         with self.database.write() as tx:
+            for event in transcripts:
+                conversations.keep(tx, event, now)
             new = verdicts.add(tx, given, now)
             verdicts.add_letters(tx, letters, now)
             for verdict in new:
                 self._intake.take(tx, verdict, now)
+            _make_findable(tx, [*_places(transcripts), *_places(new)])
         return len(new)
 
     def cases(self, *, limit: int, open_only: bool = False, now: datetime) -> list[Case]:
@@ -62,3 +74,20 @@ class Store:
         wanted = VerdictFilter(flagged_only=flagged_only, conversation_id=conversation_id)
         with self.database.read() as tx:
             return verdicts.page(tx, wanted, limit=limit)
+
+
+_MOST_FINDABLE: Final = 20_000
+"""Characters of a conversation that search looks in."""
+
+
+def _places(items: Iterable[Verdict | RedactedEvent]) -> list[tuple[str, str]]:
+    return [(item.tenant_id, item.conversation_id) for item in items]
+
+
+def _make_findable(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
+    """Search finds what was said in conversations that belong to a case, whichever came first: words or case."""
+    for place in dict.fromkeys(places):
+        if cases.member(tx, *place) is not None:
+            found = conversations.messages(tx, *place, limit=400)
+            if found:
+                search.keep(tx, *place, conversations.said(found, most=_MOST_FINDABLE))

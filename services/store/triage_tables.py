@@ -200,7 +200,9 @@ class AuditRow(SQLModel, table=True):
 
     __tablename__ = "audit_log"
 
-    number: int = Field(sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False))
+    number: int = Field(
+        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False)
+    )
     at: datetime
     actor: str = Field(sa_column=text_column())
     action: str = Field(sa_column=text_column())
@@ -222,3 +224,12 @@ class ErasureRow(SQLModel, table=True):
     actor: str = Field(sa_column=text_column())
     counts: dict[str, Any] = Field(sa_column=json_column())
     at: datetime
+
+
+class InstallationRow(SQLModel, table=True):
+    """A secret that this installation made for itself."""
+
+    __tablename__ = "installation"
+
+    name: str = Field(sa_column=text_column(primary_key=True))
+    value: str = Field(sa_column=text_column())

@@ -354,7 +354,7 @@ class Actions:
         decided = label.disposition in (Disposition.CONFIRMED, Disposition.DISMISSED)
         if label.source is Source.BULK or not decided:
             return
-        if second_review(label.tenant_id, label.conversation_id, self.second_share, self.salt):
+        if second_review(retraining.key_of(label.tenant_id, label.conversation_id), self.second_share, self.salt):
             place = (label.case_id, label.tenant_id, label.conversation_id, label.verdict_id)
             labels.add_review(tx, Review(self.new_id(), *place, label.reviewer, now, None, None, None))
 
@@ -457,10 +457,10 @@ def _acknowledged(case: Case, actor: Actor, now: datetime) -> Case:
 
 
 def _member(tx: Transaction, case: Case, conversation_id: str) -> Member:
-    found = [member for member in cases.members(tx, case.case_id) if member.conversation_id == conversation_id]
-    if not found:
+    found = cases.member(tx, case.tenant_id, conversation_id)
+    if found is None or found.case_id != case.case_id:
         raise NotFoundError("the conversation does not belong to the case")
-    return found[0]
+    return found
 
 
 def _of_members(case: Case, moved: Sequence[Member], case_id: UUID, now: datetime) -> Case:

@@ -38,10 +38,10 @@ class Intake:
         """Opens a case, adds to one, or does nothing."""
         if verdict.synthetic or verdict.arm is Arm.SHADOW or verdict.status is Status.UNSCORED:
             return
-        known = cases.of_conversation(tx, verdict.tenant_id, verdict.conversation_id)
+        known = cases.member(tx, verdict.tenant_id, verdict.conversation_id)
         if known is not None:
             if verdict.flagged:
-                self._add(tx, known, verdict, now)
+                _add(tx, known, verdict, now)
         elif verdict.flagged:
             self._place(tx, verdict, now)
         elif self.audited(verdict.tenant_id, verdict.conversation_id):
@@ -63,28 +63,20 @@ class Intake:
         cases.change(tx, after)
         _tell(tx, after, "conversation_added", now, {"conversation_id": verdict.conversation_id}, before=case)
 
-    def _add(self, tx: Transaction, case_id: UUID, verdict: Verdict, now: datetime) -> None:
-        """A conversation that belongs to a case already."""
-        case = cases.get(tx, case_id, lock=True)
-        if case is None:
-            return
-        before = next(
-            member for member in cases.members(tx, case_id) if member.conversation_id == verdict.conversation_id
-        )
-        member = _member(verdict, case_id, now)
-        cases.change_member(
-            tx,
-            replace(
-                member,
-                added_at=before.added_at,
-                flagged_verdicts=before.flagged_verdicts + 1,
-                score=max(member.score or 0.0, before.score or 0.0),
-            ),
-        )
-        after = _flagged_again(replace(case, origin=Origin.FLAG), verdict, now)
-        cases.change(tx, after)
-        if after.state is not case.state or after.severity is not case.severity:
-            _tell(tx, after, "flagged_again", now, {"conversation_id": verdict.conversation_id}, before=case)
+
+def _add(tx: Transaction, before: Member, verdict: Verdict, now: datetime) -> None:
+    """One more flag for a conversation that belongs to a case already."""
+    case = cases.get(tx, before.case_id, lock=True)
+    if case is None:
+        return
+    member = _member(verdict, case.case_id, now)
+    score = max(member.score or 0.0, before.score or 0.0)
+    flags = before.flagged_verdicts + 1
+    cases.change_member(tx, replace(member, added_at=before.added_at, flagged_verdicts=flags, score=score))
+    after = _flagged_again(replace(case, origin=Origin.FLAG), verdict, now)
+    cases.change(tx, after)
+    if after.state is not case.state or after.severity is not case.severity:
+        _tell(tx, after, "flagged_again", now, {"conversation_id": verdict.conversation_id}, before=case)
 
 
 def _open(tx: Transaction, verdict: Verdict, now: datetime, origin: Origin) -> None:
@@ -201,4 +193,4 @@ def _tell(
 ) -> None:
     changed = {} if before is None or before.state is case.state else {"state": case.state.value}
     graver = {} if before is None or before.severity is case.severity else {"severity": case.severity.value}
-    cases.add_event(tx, case, SYSTEM, kind, now, {**data, **changed, **graver})
+    cases.add_event(tx, case, SYSTEM, kind, now, {**data, **changed, **graver, "version": case.version})

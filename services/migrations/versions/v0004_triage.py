@@ -309,6 +309,7 @@ def _edges() -> None:
         _json("counts"),
         _moment("at"),
     )
+    op.create_table("installation", _text("name", key=True), _text("value"))
 
 
 def downgrade() -> None:

@@ -1,0 +1,1 @@
+"""The triage service: its API, and the page that people use."""
