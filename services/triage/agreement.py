@@ -53,12 +53,15 @@ class PairAgreement:
 
 
 def standing(labels: Iterable[Label]) -> list[Label]:
-    """Each reviewer's latest label of each conversation, less what was taken back, oldest first."""
+    """Each reviewer's latest label of each conversation that nothing supersedes, oldest first.
+
+    A change of mind that is taken back does not bring the first decision back: the case waits for a new one.
+    """
     ordered = sorted(labels, key=lambda label: (label.created_at, label.label_id))
-    undone = {label.supersedes for label in ordered if label.disposition is Disposition.RETRACTED}
+    superseded = {label.supersedes for label in ordered}
     latest: dict[tuple[str, str, str], Label] = {}
     for label in ordered:
-        if label.disposition is not Disposition.RETRACTED and label.label_id not in undone:
+        if label.disposition is not Disposition.RETRACTED and label.label_id not in superseded:
             key = (label.tenant_id, label.conversation_id, label.reviewer)
             latest.pop(key, None)
             latest[key] = label

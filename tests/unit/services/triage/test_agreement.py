@@ -115,11 +115,13 @@ def test_a_reviewers_latest_label_stands_and_retractions_undo(make_label: Callab
     assert standing([undo, other, second, mistake, first]) == [second, other]
 
 
-def test_undoing_a_second_thought_brings_back_the_first(make_label: Callable[..., Label]) -> None:
+def test_undoing_a_second_thought_does_not_bring_back_the_first(make_label: Callable[..., Label]) -> None:
     first = make_label("ada", "c1", YES)
     second = make_label("ada", "c1", NO, supersedes=first.label_id)
     undo = make_label("ada", "c1", RETRACTED, supersedes=second.label_id)
-    assert standing([first, second, undo]) == [first]
+    again = make_label("ada", "c1", YES)
+    assert standing([first, second, undo]) == []
+    assert standing([first, second, undo, again]) == [again]
 
 
 def test_only_blind_labels_of_people_who_read_are_ratings(make_label: Callable[..., Label]) -> None:
