@@ -19,6 +19,12 @@ def subject_digest(subject: str, salt: bytes) -> str:
     return hashlib.blake2b(subject.encode("utf-8", "surrogatepass"), key=salt[:64], digest_size=16).hexdigest()
 
 
+def conversation_digest(tenant_id: str, conversation_id: str, salt: bytes) -> str:
+    """32 hex digits that stand for a conversation where its id must not outlive it."""
+    written = f"{len(tenant_id)}:{tenant_id}{conversation_id}".encode()
+    return hashlib.blake2b(written, key=salt[:64], digest_size=16).hexdigest()
+
+
 class Archivist:
     """Redacts what was not redacted before: senders that repeat a whole conversation with each event cost no more than
     those that send what is new. Remembers so many messages; for one that was forgotten the work is done again.

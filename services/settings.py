@@ -82,6 +82,21 @@ class Settings(BaseSettings):
     probe_timeout_seconds: float = Field(default=120, ge=0.1, le=3600, description="without a verdict, a probe is lost")
     probe_tenant: str = Field(default="plumbline-probe", min_length=1, max_length=100)
 
+    store_conversations: bool = Field(default=True, description="keep what was said, redacted, for people to read")
+    audit_sample_share: float = Field(
+        default=0.002, ge=0, le=1, description="conversations that people see unannounced, flagged or not"
+    )
+    second_review_share: float = Field(
+        default=0.1, ge=0, le=1, description="decisions that somebody else takes as well, blindly"
+    )
+    undo_seconds: float = Field(default=10, ge=0, le=3600, description="until then a decision leaves no trace outside")
+    silence_hours: float = Field(default=24, gt=0, le=720, description="of a case's alerts, when somebody looks at it")
+    retention_days: float = Field(default=30, gt=0, le=3650, description="of conversations that belong to no case")
+    case_retention_days: float = Field(default=365, gt=0, le=3650, description="of conversations that belong to one")
+
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(default=8600, ge=0, le=65535)
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: none")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from tests.bad_input import CASES
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.databases"]
 
 settings.register_profile("plumbline", deadline=None, max_examples=50)  # no deadline: machines that test are busy
 settings.load_profile("plumbline")

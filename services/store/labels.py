@@ -137,4 +137,3 @@ def labelled(tx: Transaction, keys: Sequence[tuple[str, str]]) -> set[tuple[str,
     place = tuple_(col(LabelRow.tenant_id), col(LabelRow.conversation_id))
     rows: Any = tx.execute(select(LabelRow.tenant_id, LabelRow.conversation_id).where(place.in_(keys)).distinct())
     return {(row[0], row[1]) for row in rows}
-

@@ -86,9 +86,7 @@ def page(tx: Transaction, wanted: VerdictFilter, *, limit: int) -> list[Verdict]
 def coverage(tx: Transaction) -> Coverage:
     """Counts over everything recorded but probes."""
     real = col(VerdictRow.synthetic).is_(False)
-    statuses = tx.execute(
-        select(VerdictRow.status, func.count()).where(real).group_by(col(VerdictRow.status))
-    ).all()
+    statuses = tx.execute(select(VerdictRow.status, func.count()).where(real).group_by(col(VerdictRow.status))).all()
     flagged = tx.execute(select(func.count()).where(real, col(VerdictRow.flags) > 0)).scalar_one()
     dead = tx.execute(select(func.count()).select_from(DeadLetterRow)).scalar_one()
     return Coverage({row[0]: row[1] for row in statuses}, flagged, dead)

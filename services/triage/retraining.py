@@ -1,7 +1,7 @@
 """What a confirmed label says to those who retrain detectors: a record of `plumbline.retraining.queue`.
 
-`kind` is `label`, or `withdrawn` where a label that had left was taken back. `label_id` is the same however often a record
-comes. Reviewers are told apart by a keyed digest, and nothing says who they are. Texts are as stored: redacted.
+`kind` is `label`, `withdrawn` where a label that had left was taken back, or `erased`. `label_id` is the same however
+often a record comes. Reviewers are told apart by a keyed digest, and nothing says who they are. Texts are as stored: redacted.
 """
 
 from __future__ import annotations
@@ -74,3 +74,15 @@ def key_of(tenant_id: str, conversation_id: str) -> str:
 def reviewer_digest(account: str, salt: bytes) -> str:
     """16 hex digits that stand for a reviewer, and for nobody without the salt."""
     return hashlib.blake2b(account.encode(), key=salt[:64], digest_size=8).hexdigest()
+
+
+def erased(tenant_id: str, conversation_id: str, label_ids: Sequence[str], at: datetime) -> dict[str, Any]:
+    """The record that says to forget a conversation, and everything that was made of it."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "erased",
+        "tenant_id": tenant_id,
+        "conversation_id": conversation_id,
+        "label_ids": list(label_ids),
+        "at": at.isoformat(),
+    }

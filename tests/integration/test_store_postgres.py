@@ -105,19 +105,3 @@ def test_a_database_that_goes_away_is_a_transient_error_and_heals() -> None:
         server.stop()
         with pytest.raises(TransientError):
             store.record([verdict(2)], [], now=NOW)
-
-
-def test_cases_are_opened_once_get_graver_and_are_acknowledged(store: Store) -> None:
-    first = verdict(1, flagged=("deception",))
-    for batch in ([first], [first, verdict(2, flagged=("deception",))], [first]):
-        store.record(batch, [], now=NOW)
-    (case,) = store.cases(limit=10)
-    assert (case.severity, case.flagged_verdicts, case.opened_at) == ("high", 2, NOW)
-    acknowledged = store.acknowledge("default", "Gespräch ✓", by="ada", now=NOW)
-    assert acknowledged is not None
-    assert acknowledged.acknowledged_by == "ada"
-    assert store.open_cases() == ({}, None)
-    store.record([verdict(3, flagged=("sabotage",))], [], now=NOW)
-    (graver,) = store.cases(limit=10, open_only=True)
-    assert (graver.severity, graver.category, graver.flagged_verdicts) == ("critical", "sabotage", 3)
-    assert store.open_cases() == ({"critical": 1}, NOW)

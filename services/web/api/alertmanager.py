@@ -48,7 +48,7 @@ class Taken(BaseModel):
 
 @router.post("/alertmanager")
 def webhook(services: Services, person: Triager, body: Webhook) -> Taken:
-    """Takes a notification. Use an API token of a triager as the webhook's bearer token. Sent again, it changes nothing."""
+    """Takes a notification; sent again, it changes nothing. Its bearer token is a triager's API token."""
     now = services.clock()
 
     def taken(tx: Transaction) -> dict[str, int]:
@@ -73,9 +73,7 @@ def _before(tx: Transaction, alert: KnownAlert) -> list[KnownAlert]:
     return [each for each in alerts.of_case(tx, alert.case_id) if each.fingerprint == alert.fingerprint]
 
 
-def _known(
-    tx: Transaction, alert: WebhookAlert, tenants: frozenset[str] | None, now: datetime
-) -> KnownAlert | None:
+def _known(tx: Transaction, alert: WebhookAlert, tenants: frozenset[str] | None, now: datetime) -> KnownAlert | None:
     """None for another tenant's. Long values are cut: they are only shown."""
     labels = {name: value[:_LONGEST] for name, value in alert.labels.items()}
     tenant, conversation = labels.get("tenant"), labels.get("conversation")

@@ -17,8 +17,8 @@ from services.triage.actions import Actor, visible
 from services.triage.case import Case, CaseState, Disposition
 from services.triage.errors import TriageError
 from services.triage.label import Decision
-from services.triage.similar import similar_cases
 from services.triage.queue import CaseFilter, Cursor, Order
+from services.triage.similar import similar_cases
 from services.web.api import models
 from services.web.api.requests import Limit, Reader, RepeatsSafely, Triager, actor_of
 from services.web.services import Services, WebServices
@@ -283,4 +283,3 @@ def similar(services: Services, person: Reader, case_id: UUID, limit: Limit = 10
         return similar_cases(tx, visible(tx, actor_of(person), case_id), now, limit=limit)
 
     return models.CasesOut(cases=[models.CaseOut.of(case, now) for case in services.desk.read(look)], next=None)
-

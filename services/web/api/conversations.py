@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from detectors.verdict import Status, Verdict
+from services.archive import conversation_digest
 from services.store import audit, cases, conversations, verdicts
 from services.store.database import Transaction
 from services.store.verdicts import VerdictFilter
@@ -49,9 +50,7 @@ def conversation(
 
 
 @router.get("/conversations/{tenant_id}/{conversation_id}/case", responses=_MISSING)
-def case_of_conversation(
-    services: Services, person: Reader, tenant_id: Name, conversation_id: Name
-) -> models.CaseOut:
+def case_of_conversation(services: Services, person: Reader, tenant_id: Name, conversation_id: Name) -> models.CaseOut:
     """The case that the conversation belongs to."""
     now = services.clock()
 
@@ -79,8 +78,9 @@ def reveal(
         if services.sealer is None or kept is None:
             raise NotAllowedError("what was redacted in this message is not kept")
         message = services.sealer.unsealed(*kept)
-        place = f"{tenant_id}/{conversation_id}/{body.position}"
-        audit.append(tx, now, person.account, "conversation.reveal", place, {"reason": body.reason})
+        digest = conversation_digest(tenant_id, conversation_id, services.actions.salt)
+        told = {"tenant": tenant_id, "position": body.position, "reason": body.reason}
+        audit.append(tx, now, person.account, "conversation.reveal", digest, told)
         return message.model_dump(mode="json")
 
     return services.desk.run(answered, now)

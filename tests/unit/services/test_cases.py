@@ -1,4 +1,4 @@
-"""Cases: opened once, graver at most, and looked at again only where they got graver."""
+"""What the recorder says about cases, and the command that lists and acknowledges them. See tests/contract for cases."""
 
 from __future__ import annotations
 
@@ -9,63 +9,15 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from detectors.codec import encode_verdict
-from detectors.verdict import Arm, Verdict
+from detectors.verdict import Verdict
 from services.metrics import RecorderMetrics
 from services.recorder import Recorder
 from services.records import Record
 from services.store import Store
+from services.triage.actions import Actions, Actor
 
 MakeVerdict = Callable[..., Verdict]
-HIGH, CRITICAL = ["deception", "misalignment"], ["coercion", "misalignment"]
-
-
-def test_a_flagged_conversation_is_one_case_however_often_it_is_delivered(
-    store: Store, make_verdict: MakeVerdict, now: datetime
-) -> None:
-    first, second = make_verdict("e1", flagged=HIGH), make_verdict("e2", flagged=HIGH)
-    for batch in ([first], [first, second, second], [second]):
-        store.record(batch, [], now=now)
-    (case,) = store.cases(limit=10)
-    assert (case.severity, case.category, case.flagged_verdicts) == ("high", "deception", 2)
-    assert (case.opened_at, case.last_verdict_id) == (now, second.verdict_id)
-
-
-def test_probes_shadows_and_what_is_clear_open_none(store: Store, make_verdict: MakeVerdict, now: datetime) -> None:
-    probe = make_verdict("e1", flagged=CRITICAL, synthetic=True)
-    store.record([probe, make_verdict("e2", flagged=CRITICAL, arm=Arm.SHADOW), make_verdict("e3")], [], now=now)
-    assert store.cases(limit=10) == []
-    assert (store.coverage().events, store.coverage().flagged) == (2, 1)
-
-
-def test_severity_only_rises_and_a_rise_calls_for_a_new_look(
-    store: Store, make_verdict: MakeVerdict, now: datetime
-) -> None:
-    later = now + timedelta(minutes=10)
-    store.record([make_verdict("e1", flagged=HIGH)], [], now=now)
-    seen = store.acknowledge("default", "c1", by="ada", now=later)
-    assert seen is not None
-    assert (seen.acknowledged_at, seen.acknowledged_by) == (later, "ada")
-    again = store.acknowledge("default", "c1", by="bob", now=later + timedelta(hours=1))
-    assert again == seen
-    store.record([make_verdict("e2", flagged=HIGH)], [], now=later)
-    assert store.cases(limit=10, open_only=True) == []
-    store.record([make_verdict("e3", flagged=CRITICAL)], [], now=later)
-    (graver,) = store.cases(limit=10, open_only=True)
-    assert (graver.severity, graver.category, graver.acknowledged_by) == ("critical", "coercion", None)
-    store.record([make_verdict("e4", flagged=HIGH)], [], now=later)
-    assert store.cases(limit=10)[0].severity == "critical"
-
-
-def test_the_gravest_and_oldest_come_first(store: Store, make_verdict: MakeVerdict, now: datetime) -> None:
-    for number, flagged in enumerate((HIGH, CRITICAL, CRITICAL)):
-        verdict = make_verdict(f"e{number}", conversation_id=f"c{number}", flagged=flagged)
-        store.record([verdict], [], now=now - timedelta(minutes=number))
-    assert [case.conversation_id for case in store.cases(limit=10)] == ["c2", "c1", "c0"]
-    assert store.open_cases() == ({"critical": 2, "high": 1}, now - timedelta(minutes=2))
-
-
-def test_nobody_acknowledges_a_case_that_is_none(store: Store, now: datetime) -> None:
-    assert store.acknowledge("default", "?", by="ada", now=now) is None
+CRITICAL = ["coercion", "misalignment"]
 
 
 def test_the_recorder_reports_open_cases_and_how_long_they_waited(
@@ -81,7 +33,9 @@ def test_the_recorder_reports_open_cases_and_how_long_they_waited(
 
     record(make_verdict("e1", flagged=CRITICAL))
     assert registry.get_sample_value("plumbline_open_cases", {"severity": "critical"}) == 1
-    store.acknowledge("default", "c1", by="ada", now=now + timedelta(seconds=30))
+    (case,) = store.cases(limit=10, now=now)
+    with store.database.write() as tx:
+        Actions("q", "a", b"0" * 16).acknowledge(tx, Actor("ada", None), case.case_id, 1, now + timedelta(seconds=30))
     record(make_verdict("e2"))  # five seconds later: not yet
     assert registry.get_sample_value("plumbline_acknowledge_seconds_count") == 0
     record(make_verdict("e3"))
@@ -102,5 +56,7 @@ def test_the_command_lists_and_acknowledges(
     assert "coercion" in runner.invoke(command.app, ["list", "--open"]).output
     done = runner.invoke(command.app, ["acknowledge", "default", "c1", "--by", "ada"])
     assert (done.exit_code, "acknowledged by ada" in done.output) == (0, True)
-    assert "coercion" not in runner.invoke(command.app, ["list", "--open"]).output
+    again = runner.invoke(command.app, ["acknowledge", "default", "c1", "--by", "bob"])
+    assert "acknowledged by ada" in again.output
+    assert "acknowledged" in runner.invoke(command.app, ["list", "--open"]).output
     assert runner.invoke(command.app, ["acknowledge", "default", "other", "--by", "ada"]).exit_code == 1

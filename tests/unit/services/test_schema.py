@@ -36,6 +36,7 @@ def test_upgrading_twice_is_fine(engine: Engine) -> None:
     assert is_current(engine)
 
 
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index:UserWarning")
 def test_the_migrations_make_exactly_the_tables_of_the_store(engine: Engine) -> None:
     upgrade(engine)
     with engine.connect() as connection:
