@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from services.errors import ServicesError, TransientError
-from services.store.database import writing
+from services.store.database import Database, open_engine, writing
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x706C756D  # "plum": any number that no other application on the server uses for an advisory lock
@@ -47,6 +47,14 @@ def is_current(engine: Engine) -> bool:
     except DatabaseError as error:
         raise ServicesError(f"not a database that can be read (PLUMBLINE_DATABASE_URL): {error.orig}") from error
     return there == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def current_database(url: str) -> Database:
+    """The database, with the current schema. Raises `ServicesError` where it has none, or an older one."""
+    engine = open_engine(url)
+    if not is_current(engine):
+        raise ServicesError("the database has no (current) schema yet: `plumbline record` brings it up to date")
+    return Database(engine)
 
 
 def _config() -> Config:

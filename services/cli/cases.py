@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from services.presentation import printable
-from services.schema import is_current
+from services.schema import current_database
 from services.settings import load_settings
-from services.store import Store, cases, open_engine
+from services.store import Store, cases
 from services.triage.actions import Actor
 from services.triage.case import UNSEEN, Case
 from services.triage.configured import actions_of, salt_of
@@ -75,8 +75,4 @@ def _acknowledged(store: Store, tenant: str, conversation: str, by: str) -> Case
 
 
 def _store() -> Store:
-    engine = open_engine(load_settings().database_url.get_secret_value())
-    if not is_current(engine):
-        typer.echo("the database has no (current) schema yet: `plumbline record` brings it up to date", err=True)
-        raise typer.Exit(1)
-    return Store(engine)
+    return Store(current_database(load_settings().database_url.get_secret_value()).engine)

@@ -7,14 +7,12 @@ from getpass import getuser
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine
 
-from services.errors import ServicesError
 from services.logs import configure_logs
 from services.process import run_triage, stop_on_signals
-from services.schema import is_current
+from services.schema import current_database
 from services.settings import load_settings
-from services.store import Database, audit, open_engine
+from services.store import Database, audit
 from services.triage.configured import salt_of
 from services.triage.forgetting import Forgetting
 
@@ -47,7 +45,7 @@ def erase(
     if (subject is None) == (conversation is None):
         raise typer.BadParameter("say either --subject or --conversation")
     settings = load_settings()
-    database = Database(_engine())
+    database = _database()
     forgetting = Forgetting(database, queue_topic=settings.topic("retraining.queue"), salt=salt_of(database))
     told = {"actor": f"cli:{getuser()}", "reason": reason[:500], "now": datetime.now(UTC)}
     if subject is not None:
@@ -66,7 +64,7 @@ def verify() -> None:
 
     Keep the number and hash that this prints somewhere else: only they show a log that was cut short at its end.
     """
-    with Database(_engine()).read() as tx:
+    with _database().read() as tx:
         found = audit.verify(tx)
     if found.broken_at is not None:
         typer.echo(f"entry {found.broken_at}: {found.problem}; the {found.entries} before it hold together", err=True)
@@ -77,13 +75,10 @@ def verify() -> None:
 @audit_app.command("list")
 def list_entries(limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 50) -> None:
     """List what people did."""
-    with Database(_engine()).read() as tx:
+    with _database().read() as tx:
         for entry in audit.latest(tx, limit=limit):
             typer.echo(f"{entry.number}\t{entry.at.isoformat()}\t{entry.actor}\t{entry.action}\t{entry.object}")
 
 
-def _engine() -> Engine:
-    engine = open_engine(load_settings().database_url.get_secret_value())
-    if not is_current(engine):
-        raise ServicesError("the database has no (current) schema yet: `plumbline record` brings it up to date")
-    return engine
+def _database() -> Database:
+    return current_database(load_settings().database_url.get_secret_value())

@@ -12,9 +12,9 @@ from rich.console import Console
 from detectors.codec import encode_verdict
 from services.files import read_lines
 from services.presentation import coverage_line, verdict_table
-from services.schema import is_current
+from services.schema import current_database
 from services.settings import load_settings
-from services.store import Store, open_engine
+from services.store import Store
 
 
 def verdicts(
@@ -30,11 +30,7 @@ def verdicts(
 
     The database holds no transcripts. Give the files with --transcripts to see the words.
     """
-    engine = open_engine(load_settings().database_url.get_secret_value())
-    if not is_current(engine):
-        typer.echo("the database has no (current) schema yet: `plumbline record` brings it up to date", err=True)
-        raise typer.Exit(1)
-    store = Store(engine)
+    store = Store(current_database(load_settings().database_url.get_secret_value()).engine)
     found = store.verdicts(limit=limit, flagged_only=flagged, conversation_id=conversation)
     if as_json:
         for verdict in found:

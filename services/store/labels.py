@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, insert, tuple_, update
-from sqlalchemy.engine import RowMapping
 from sqlmodel import col, desc, select
 
 from services.store.database import Transaction
@@ -20,7 +19,7 @@ from services.triage.label import Label, Review, Source, Span
 _MOST: Final = 100_000
 
 
-def _label(row: RowMapping) -> Label:
+def _label(row: Mapping[Any, Any]) -> Label:
     spans = tuple(Span.model_validate(span) for span in row["spans"])
     kinds = {"disposition": Disposition(row["disposition"]), "source": Source(row["source"]), "spans": spans}
     return Label(**{**row, **kinds})
@@ -71,11 +70,24 @@ def page(
     return [_label(row) for row in tx.execute(query).mappings()]
 
 
-def standing(tx: Transaction, tenants: frozenset[str] | None, *, since: datetime) -> list[tuple[Label, str]]:
-    """Labels that nothing supersedes, with the origin of their case; oldest first. For statistics."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A label that nothing supersedes, with what its case was opened for and why."""
+
+    label: Label
+    case_category: str
+    case_origin: str
+
+
+def standing(tx: Transaction, tenants: frozenset[str] | None, *, since: datetime) -> list[Standing]:
+    """Labels that nothing supersedes, oldest first. For statistics."""
     superseded = select(LabelRow.supersedes).where(col(LabelRow.supersedes).is_not(None))
     query = (
-        select(*LabelRow.__table__.columns, col(CaseRow.origin).label("case_origin"))  # type: ignore[attr-defined]
+        select(
+            *LabelRow.__table__.columns,  # type: ignore[attr-defined]
+            col(CaseRow.category).label("case_category"),
+            col(CaseRow.origin).label("case_origin"),
+        )
         .join(CaseRow, col(CaseRow.case_id) == col(LabelRow.case_id))
         .where(
             col(LabelRow.created_at) >= since,
@@ -86,11 +98,12 @@ def standing(tx: Transaction, tenants: frozenset[str] | None, *, since: datetime
     if tenants is not None:
         query = query.where(col(LabelRow.tenant_id).in_(tenants))
     rows = tx.execute(query.order_by(col(LabelRow.created_at)).limit(_MOST)).mappings()
-    found = []
-    for row in rows:
-        fields = {name: row[name] for name in Label.__dataclass_fields__}
-        found.append((_label(fields), row["case_origin"]))  # type: ignore[arg-type]
-    return found
+    return [
+        Standing(
+            _label({name: row[name] for name in Label.__dataclass_fields__}), row["case_category"], row["case_origin"]
+        )
+        for row in rows
+    ]
 
 
 def add_review(tx: Transaction, review: Review) -> None:

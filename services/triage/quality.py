@@ -13,11 +13,12 @@ from detectors.taxonomy import MISALIGNMENT
 from detectors.verdict import Verdict
 from services.store import cases, counting, labels, verdicts
 from services.store.database import Transaction
+from services.store.labels import Standing
 from services.triage.agreement import agreement, pairs, ratings
 from services.triage.case import Case, Disposition, Origin
 from services.triage.estimates import Tally
 from services.triage.estimates import quality as estimated
-from services.triage.label import Label, Source
+from services.triage.label import Source
 from services.triage.next_up import Candidate, next_up
 from services.triage.queue import CaseFilter, Order
 from services.triage.reviewers import biases, statistics
@@ -46,10 +47,11 @@ def measured(tx: Transaction, tenants: frozenset[str] | None, *, days: int, now:
     """Over the labels of the last `days`."""
     since = now - timedelta(days=days)
     standing = labels.standing(tx, tenants, since=since)
-    every = [label for label, _ in standing]
-    firsts = [(label, origin) for label, origin in standing if label.source is not Source.SECOND]
-    audit = [label for label, origin in firsts if origin == Origin.AUDIT]
-    flagged = [label for label, origin in firsts if origin == Origin.FLAG and label.source is not Source.BULK]
+    every = [each.label for each in standing]
+    firsts = [each for each in standing if each.label.source not in (Source.SECOND, Source.BULK)]
+    audit = [each for each in firsts if each.case_origin == Origin.AUDIT]
+    flagged = [each for each in firsts if each.case_origin == Origin.FLAG]
+    kinds = {each.label.label_id: each.case_category for each in standing}
     rng = np.random.default_rng(_SEED)
     counts = counting.conversations(tx, tenants, since=since)
     found = estimated(
@@ -66,20 +68,17 @@ def measured(tx: Transaction, tenants: frozenset[str] | None, *, days: int, now:
         agreement=asdict(together) if together else None,
         pairs=[asdict(pair) for pair in pairs(ratings(every))],
         reviewers=[asdict(each) for each in statistics(every)],
-        biases=[asdict(each) for each in biases(every, _kind, rng)],
+        biases=[asdict(each) for each in biases(every, lambda label: kinds[label.label_id], rng)],
         missed=asdict(found.missed) if found.missed else None,
         precision=asdict(found.precision) if found.precision else None,
         recall=asdict(found.recall) if found.recall else None,
     )
 
 
-def _tally(given: list[Label]) -> Tally:
-    return Tally.of(label.disposition for label in given)
-
-
-def _kind(label: Label) -> str:
-    """What is compared with its like: decisions about a category."""
-    return label.category or label.source.value
+def _tally(given: list[Standing]) -> Tally:
+    """One decision for each conversation: the latest."""
+    latest = {(each.label.tenant_id, each.label.conversation_id): each.label.disposition for each in given}
+    return Tally.of(latest.values())
 
 
 def most_instructive(tx: Transaction, tenants: frozenset[str] | None, *, now: datetime, limit: int) -> list[Case]:
