@@ -21,8 +21,9 @@ from services.recorder import Recorder
 from services.schema import upgrade
 from services.scorer import Scorer
 from services.settings import Settings
-from services.store import Store, open_engine
+from services.store import Database, Store, open_engine
 from services.stream import Batching, Handler, Stream
+from services.triage.configured import archivist_of, intake_of, salt_of
 
 Prepared = TypeVar("Prepared")
 
@@ -64,9 +65,17 @@ def run_recorder(settings: Settings, stop: Event) -> None:
     registry = _registry(settings)
     engine = open_engine(settings.database_url.get_secret_value())
     upgrade(engine)
-    recorder = Recorder(Store(engine), verdict_topic=settings.topic("verdicts"), metrics=RecorderMetrics(registry))
+    salt = salt_of(Database(engine))
+    recorder = Recorder(
+        Store(engine, intake_of(settings, salt)),
+        verdict_topic=settings.topic("verdicts"),
+        transcript_topic=settings.topic("transcripts"),
+        archivist=archivist_of(settings, salt) if settings.store_conversations else None,
+        metrics=RecorderMetrics(registry),
+    )
     log.info("ready", database=engine.url.get_backend_name())
     topics = ["verdicts", "transcripts.dead", "verdicts.dead"]
+    topics += ["transcripts"] if settings.store_conversations else []
     _run(settings, registry, recorder, topics=topics, group="recorder", stop=stop)
     log.info("stopped")
 
@@ -93,6 +102,19 @@ def run_prober(settings: Settings, stop: Event) -> None:
         log.info("ready")
         Prober(settings, sink, tail, ProbeMetrics(registry)).run(stop)
     log.info("stopped")
+
+
+def run_triage(settings: Settings, stop: Event) -> None:
+    """Serves the triage page until `stop`."""
+    try:
+        from services.triage_process import serve
+    except ImportError as error:
+        problem = f"the triage service needs the extra 'triage' ({error.name} is missing)"
+        raise ServicesError(f"{problem}: pip install 'plumbline[triage]'") from error
+    registry = _registry(settings)
+    engine = open_engine(settings.database_url.get_secret_value())
+    upgrade(engine)
+    serve(settings, Database(engine), registry, stop)
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

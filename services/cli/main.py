@@ -24,6 +24,7 @@ from services.cli import (
     services_commands,
     thresholds,
     topics,
+    triage,
     verdicts,
 )
 from services.errors import DeadLetterFlood, ServicesError, SettingsError
@@ -47,6 +48,7 @@ app.command("score-stream")(services_commands.score_stream)
 app.command("record")(services_commands.record)
 app.command("correlate")(services_commands.correlate)
 app.command("probe")(services_commands.probe)
+app.command("triage")(triage.triage)
 app.command("broker")(services_commands.broker)
 app.command("replay")(services_commands.replay_files)
 app.command("score")(score.score)
@@ -56,6 +58,8 @@ app.command("adapt")(adapt.adapt)
 app.command("judge")(judge.judge)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(cases.app, name="cases")
+app.command("erase")(triage.erase)
+app.add_typer(triage.audit_app, name="audit")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(grafana.app, name="grafana")
 app.add_typer(topics.app, name="topics")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, insert, tuple_, update
+from sqlalchemy import select as sa_select
 from sqlmodel import col, desc, select
 
 from services.store.database import Transaction
@@ -82,12 +83,9 @@ class Standing:
 def standing(tx: Transaction, tenants: frozenset[str] | None, *, since: datetime) -> list[Standing]:
     """Labels that nothing supersedes, oldest first. For statistics."""
     superseded = select(LabelRow.supersedes).where(col(LabelRow.supersedes).is_not(None))
+    case_facts = (col(CaseRow.category).label("case_category"), col(CaseRow.origin).label("case_origin"))
     query = (
-        select(
-            *LabelRow.__table__.columns,  # type: ignore[attr-defined]
-            col(CaseRow.category).label("case_category"),
-            col(CaseRow.origin).label("case_origin"),
-        )
+        sa_select(LabelRow.__table__, *case_facts)  # type: ignore[attr-defined]
         .join(CaseRow, col(CaseRow.case_id) == col(LabelRow.case_id))
         .where(
             col(LabelRow.created_at) >= since,

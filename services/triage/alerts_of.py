@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from alerting.finding import fingerprint
 from services.triage.case import Case
@@ -28,8 +29,13 @@ def silence(case: Case, conversations: Sequence[str], *, by: str, now: datetime,
         "startsAt": now.isoformat(),
         "endsAt": until.isoformat(),
         "createdBy": by,
-        "comment": f"case {case.case_id} is being looked at",
+        "comment": comment(case.case_id),
     }
+
+
+def comment(case_id: UUID) -> str:
+    """What a case's silence is known by."""
+    return f"case {case_id} is being looked at"
 
 
 def expiry(case: Case, *, by: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a confirmed label says to those who retrain detectors: a record of `plumbline.retraining.queue`.
 
 `kind` is `label`, `withdrawn` where a label that had left was taken back, or `erased`. `label_id` is the same however
-often a record comes. Reviewers are told apart by a keyed digest, and nothing says who they are. Texts are as stored: redacted.
+often a record comes. Reviewers are told apart by a keyed digest, and nothing says who they are. Texts are as
+stored: redacted.
 """
 
 from __future__ import annotations

@@ -76,6 +76,11 @@ async def _stream(
 
 def _written(event: CaseEvent) -> bytes:
     """No words of anybody: only what happened to which case."""
-    told = {"case_id": str(event.case_id), "kind": event.kind, "actor": event.actor, "at": event.at.isoformat()}
-    told["version"] = event.data.get("version")
+    told = {
+        "case_id": str(event.case_id),
+        "kind": event.kind,
+        "actor": event.actor,
+        "at": event.at.isoformat(),
+        "version": event.data.get("version"),
+    }
     return f"id: {event.event_id}\nevent: case\ndata: {json.dumps(told)}\n\n".encode()
