@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, Json, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from detectors.loading import DEFAULT_BUNDLE
 from detectors.onnx_classifier import Provider
+from services.accounts.principal import Role
+from services.accounts.urls import is_origin, is_safe_url
 from services.errors import SettingsError
 
 _PREFIX = "PLUMBLINE_"
@@ -94,8 +97,62 @@ class Settings(BaseSettings):
     retention_days: float = Field(default=30, gt=0, le=3650, description="of conversations that belong to no case")
     case_retention_days: float = Field(default=365, gt=0, le=3650, description="of conversations that belong to one")
 
+    redact: str = Field(
+        default="all",
+        pattern=r"^[A-Za-z0-9_.,-]+$",
+        description="what is masked before anything is stored: all, none, or some of email,phone,card,iban,secret",
+    )
+    redact_phone_regions: str = Field(
+        default="US,GB",
+        pattern=r"^[A-Za-z,]*$",
+        description="countries whose phone numbers are known without country code",
+    )
+    sealing_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="comma-separated Fernet keys, newest first, that keep what was masked; empty: it is not kept",
+    )
+
+    outbox_poll_seconds: float = Field(default=0.5, ge=0.01, le=60, description="between looks at what is to leave")
+    outbox_lease_seconds: float = Field(
+        default=30, ge=1, le=3600, description="until another process takes over from one that died"
+    )
+
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8600, ge=0, le=65535)
+    web_url: str | None = Field(
+        default=None, description="how browsers reach the page; with https, cookies travel by https alone"
+    )
+    web_hosts: str = Field(
+        default="localhost,127.0.0.1,[::1]",
+        description="host names that requests may ask for, comma-separated, beside that of PLUMBLINE_WEB_URL",
+    )
+    web_max_body_bytes: int = Field(default=2 * MEBIBYTE, ge=1024, le=64 * MEBIBYTE)
+    web_body_seconds: float = Field(default=10, ge=0.1, le=300, description="for a request's whole body to arrive")
+    trusted_proxies: str = Field(
+        default="", description="networks whose X-Forwarded-For is believed, comma-separated, like 10.0.0.0/8"
+    )
+    session_idle_minutes: float = Field(default=60, ge=1, le=1440, description="without a request, until it is over")
+    session_hours: float = Field(default=12, ge=0.1, le=168, description="after a login, until it is over")
+    login_attempts: int = Field(default=10, ge=1, le=1000, description="for one account, in PLUMBLINE_LOGIN_MINUTES")
+    login_attempts_per_address: int = Field(default=30, ge=1, le=10_000, description="likewise, for one address")
+    login_minutes: int = Field(default=5, ge=1, le=1440)
+    requests_per_minute: int = Field(default=1200, ge=1, le=100_000, description="of one person or token")
+
+    oidc_issuer: str | None = Field(default=None, description="OpenID Connect provider; none: local accounts alone")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = Field(default=None, description="none: a public client, with PKCE alone")
+    oidc_scopes: str = Field(default="openid profile email", pattern=r"^openid( [!-~]+)*$")
+    oidc_name_claim: str = Field(default="preferred_username", min_length=1, description="what accounts are called by")
+    oidc_role_claim: str = Field(default="groups", min_length=1, description="what roles and tenants are given by")
+    oidc_roles: Json[dict[str, Role]] = Field(
+        default={}, validate_default=False, description='JSON, like {"soc": "triager"}'
+    )
+    oidc_tenants: Json[dict[str, list[str]]] = Field(
+        default={},
+        validate_default=False,
+        description='JSON, like {"soc": ["acme"], "leads": ["*"]}; empty: all tenants for everybody',
+    )
+    oidc_default_role: Role | None = Field(default=None, description="of who has none; none: no access")
 
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: none")
@@ -125,6 +182,33 @@ class Settings(BaseSettings):
     def _batch_fits(self) -> Settings:
         if self.dead_letter_window < self.batch_max_records:
             raise ValueError("dead_letter_window must be at least batch_max_records")
+        return self
+
+    @field_validator("web_url")
+    @classmethod
+    def _web_url_is_an_origin(cls, value: str | None) -> str | None:
+        if value is not None and not is_origin(value):
+            raise ValueError("must be like https://triage.example.org, without a path")
+        return value if value is None else value.rstrip("/").lower()
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer_is_safe(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_url(value):
+            raise ValueError("must be an https URL")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        for network in filter(None, value.split(",")):
+            ip_network(network.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Settings:
+        if self.oidc_issuer is not None and (self.oidc_client_id is None or self.web_url is None):
+            raise ValueError("oidc_issuer needs oidc_client_id and web_url")
         return self
 
     @property

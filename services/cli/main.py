@@ -12,6 +12,7 @@ import typer
 
 from detectors.errors import DetectorsError
 from services.cli import (
+    accounts,
     adapt,
     cases,
     dead_letters,
@@ -57,6 +58,7 @@ app.command("thresholds")(thresholds.thresholds)
 app.command("adapt")(adapt.adapt)
 app.command("judge")(judge.judge)
 app.command("verdicts")(verdicts.verdicts)
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(cases.app, name="cases")
 app.command("erase")(triage.erase)
 app.add_typer(triage.audit_app, name="audit")

@@ -49,6 +49,7 @@ def test_the_commands_are_all_there() -> None:
         "demo", "score-stream", "record", "broker", "replay", "score", "verdicts", "doctor", "settings",
         "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds",
         "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
+        "accounts", "access", "disable", "enable", "password", "token", "revoke",
     }  # fmt: skip
 
 
