@@ -233,3 +233,13 @@ class InstallationRow(SQLModel, table=True):
 
     name: str = Field(sa_column=text_column(primary_key=True))
     value: str = Field(sa_column=text_column())
+
+
+class LeaseRow(SQLModel, table=True):
+    """Who does what only one process may do at a time, and until when."""
+
+    __tablename__ = "leases"
+
+    name: str = Field(sa_column=text_column(primary_key=True))
+    holder: str = Field(sa_column=text_column())
+    expires_at: datetime
