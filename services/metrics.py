@@ -248,6 +248,34 @@ class ProbeMetrics:
         self.appended = Gauge("plumbline_topic_end_records", "End offsets, summed", ["topic"], registry=registry)
 
 
+class OutboxMetrics:
+    """What the relay reports, by channel (kafka, alertmanager). Every process that could relay counts what waits."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # Messages that have not left, those that may still be taken back included.
+        self.waiting = Gauge("plumbline_outbox_waiting", "Messages waiting", ["channel"], registry=registry)
+        # Seconds since the oldest message that may leave could have left: a broker that is away, or a relay that hangs.
+        self.oldest = Gauge(
+            "plumbline_outbox_oldest_waiting_seconds", "Age of the oldest message due", ["channel"], registry=registry
+        )
+        # Messages that arrived, by this process's hand.
+        self.delivered = Counter("plumbline_outbox_delivered", "Messages delivered", ["channel"], registry=registry)
+        # Messages that whom they were for refused for good.
+        self.refused = Counter("plumbline_outbox_refused", "Messages refused", ["channel"], registry=registry)
+        # Attempts that failed, and are made again.
+        self.failures = Counter("plumbline_outbox_failures", "Failed attempts", ["channel"], registry=registry)
+
+    def observe(self, channel: str, waiting: int, oldest_seconds: float) -> None:
+        """What waits now."""
+        self.waiting.labels(channel).set(waiting)
+        self.oldest.labels(channel).set(oldest_seconds)
+
+    def finished(self, channel: str, outcome: str, count: int) -> None:
+        """What came to an end: `delivered`, or `refused`."""
+        counter = self.delivered if outcome == "delivered" else self.refused
+        counter.labels(channel).inc(count)
+
+
 def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> None:
     """Serves `/metrics` in a thread until the process ends. Raises `OSError` where the port is taken."""
     start_http_server(port, addr=host, registry=registry)

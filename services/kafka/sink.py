@@ -20,6 +20,18 @@ _RECORD_OVERHEAD: Final = 256  # more than what a batch of one record adds to ke
 _HEADER_OVERHEAD: Final = 10
 
 
+def require_fits(record: Outgoing, limit: int) -> None:
+    """Raises `TooLargeError` for a record over the limit; dead letters may be larger by what they say besides."""
+    headers = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in record.headers)
+    size = len(record.key or b"") + len(record.value) + headers + _RECORD_OVERHEAD
+    allowance = DEAD_LETTER_ALLOWANCE if record.topic.endswith(".dead") else 0
+    if size > limit + allowance:
+        raise TooLargeError(
+            f"a record of {size:,} bytes for {record.topic} is over the limit of {limit:,} "
+            "(PLUMBLINE_RECORD_MAX_BYTES, and the topic's max.message.bytes)"
+        )
+
+
 class KafkaSink:
     """An idempotent producer that waits for all replicas."""
 
@@ -44,7 +56,7 @@ class KafkaSink:
         The limit is kept here: a refusal by the broker would break the producer for good (kafka-python 3.0.12).
         """
         for record in outgoing:
-            self._require_fits(record)
+            require_fits(record, self._limit)
         futures = [self._send(record) for record in outgoing]
         self._producer.flush()
         for future in futures:
@@ -64,16 +76,6 @@ class KafkaSink:
             raise TooLargeError("the broker refused a record as too large: its limit is below ours") from error
         except RetriableError as error:
             raise TransientError(f"produce: {type(error).__name__}") from error
-
-    def _require_fits(self, record: Outgoing) -> None:
-        headers = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in record.headers)
-        size = len(record.key or b"") + len(record.value) + headers + _RECORD_OVERHEAD
-        allowance = DEAD_LETTER_ALLOWANCE if record.topic.endswith(".dead") else 0
-        if size > self._limit + allowance:
-            raise TooLargeError(
-                f"a record of {size:,} bytes for {record.topic} is over the limit of {self._limit:,} "
-                "(PLUMBLINE_RECORD_MAX_BYTES, and the topic's max.message.bytes)"
-            )
 
     def close(self) -> None:
         self._producer.close(timeout=ANSWER_TIMEOUT.total_seconds())

@@ -55,6 +55,7 @@ class KafkaSource:
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             allow_auto_create_topics=False,
             session_timeout_ms=session,
             heartbeat_interval_ms=max(100, session // 4),
@@ -119,9 +120,20 @@ class KafkaSource:
         for partition, messages in batches.items():
             first = messages[0].offset
             expected = self._next[partition] if partition in self._next else self._committed(partition)
-            if expected is not None and first > expected:
-                self._on_lost(first - expected)
+            if expected is not None and first > expected and (lost := self._dropped(partition, expected, first)):
+                self._on_lost(lost)
             self._next[partition] = messages[-1].offset + 1
+
+    def _dropped(self, partition: Any, expected: int, first: int) -> int:
+        """How many records of a gap are gone. A gap inside the log is none: transactions and compaction leave them.
+
+        Where the broker is away just now, all of them: rather once too often than not at all.
+        """
+        try:
+            beginning: int = self._consumer.beginning_offsets([partition])[partition]
+        except KafkaError:
+            return first - expected
+        return max(0, min(first, beginning) - expected)
 
     def _committed(self, partition: Any) -> int | None:
         """The offset to go on from; None where there is none, or the broker is away just now.

@@ -23,7 +23,12 @@ class KafkaTail:
         """Raises `TransientError` without a broker, `ServicesError` without the topic."""
         require_topics(settings, [topic])
         self._consumer = connected(
-            KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False, fetch_max_wait_ms=100
+            KafkaConsumer,
+            settings,
+            group_id=None,
+            allow_auto_create_topics=False,
+            isolation_level="read_committed",
+            fetch_max_wait_ms=100,
         )
         try:
             partitions = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]

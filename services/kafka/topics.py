@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -16,6 +17,7 @@ from services.kafka.connection import DEAD_LETTER_ALLOWANCE, connected, record_o
 from services.records import Record
 from services.settings import Settings
 
+_STANDSTILL: Final = timedelta(seconds=60)  # longer than a transaction stays open whose writer is dead
 _TOPICS: Final[dict[str, dict[str, str]]] = {
     "transcripts": {},
     "transcripts.dead": {},
@@ -23,6 +25,8 @@ _TOPICS: Final[dict[str, dict[str, str]]] = {
     "verdicts.dead": {},
     # The latest state of each alert is what a correlator takes up from; those of weeks ago are of no use.
     "alerts": {"cleanup.policy": "compact,delete", "retention.ms": str(14 * 24 * 3600 * 1000)},
+    # Whoever retrains may be away for long. The labels themselves are in the database.
+    "retraining.queue": {"cleanup.policy": "delete", "retention.ms": str(90 * 24 * 3600 * 1000)},
 }
 """Names, and what is set besides the defaults."""
 
@@ -77,19 +81,65 @@ def committed_offsets(settings: Settings, group: str) -> dict[tuple[str, int], i
 
 
 def read_topic(settings: Settings, topic: str) -> Iterator[Record]:
-    """All that is in a topic now, partition by partition, as no member of any group. Raises `TransientError`."""
+    """All that is in a topic now, partition by partition, as no member of any group: what is committed, where it was
+    written in transactions. Raises `TransientError`.
+    """
+    return read_from(settings, topic, {})
+
+
+def read_from(settings: Settings, topic: str, starts: Mapping[int, int]) -> Iterator[Record]:
+    """As `read_topic`, from these offsets on (by partition), or from the beginning of the log where that is later.
+
+    A partition without one is read from its beginning.
+    """
     require_topics(settings, [topic])
-    consumer = connected(KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False, fetch_max_wait_ms=50)
+    consumer = connected(
+        KafkaConsumer,
+        settings,
+        group_id=None,
+        allow_auto_create_topics=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
+    )
     try:
         for number in sorted(consumer.partitions_for_topic(topic) or ()):
             partition = TopicPartition(topic, number)
             consumer.assign([partition])
-            consumer.seek_to_beginning(partition)
-            # By the high watermark of the fetches: the embedded broker's answer to `end_offsets` is too low.
-            while (end := consumer.highwater(partition)) is None or consumer.position(partition) < end:
-                for messages in consumer.poll(timeout_ms=200).values():
-                    yield from map(record_of, messages)
+            if number in starts:
+                consumer.seek(partition, starts[number])
+            else:
+                consumer.seek_to_beginning(partition)
+            yield from _to_the_end(consumer, partition)
     except RetriableError as error:
+        raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
+    finally:
+        consumer.close()
+
+
+def _to_the_end(consumer: Any, partition: TopicPartition) -> Iterator[Record]:
+    """By the high watermark of the fetches: the embedded broker's answer to `end_offsets` is too low."""
+    moved, before = time.monotonic(), None
+    while (end := consumer.highwater(partition)) is None or consumer.position(partition) < end:
+        for messages in consumer.poll(timeout_ms=200).values():
+            yield from map(record_of, messages)
+        if (now_at := consumer.position(partition)) != before:
+            moved, before = time.monotonic(), now_at
+        elif time.monotonic() - moved > _STANDSTILL.total_seconds():
+            raise TransientError(f"{partition.topic}: nothing has come from the Kafka broker for {_STANDSTILL}")
+
+
+def end_offsets(settings: Settings, topic: str) -> dict[int, int]:
+    """Partition → an offset at or before its end: all that is appended from now on lies there or behind.
+
+    Raises `TransientError`, and `ServicesError` without the topic.
+    """
+    require_topics(settings, [topic])
+    consumer = connected(KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return {each.partition: offset for each, offset in consumer.end_offsets(partitions).items()}
+    except KafkaError as error:
         raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
     finally:
         consumer.close()

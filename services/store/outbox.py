@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import func, insert, update
 from sqlmodel import col, select
 
 from services.store.database import Transaction
 from services.store.triage_tables import OutboxRow
-
-_LOCK: Final = 0x6F757462  # "outb": any number that no other application on the server uses for an advisory lock
 
 
 class Channel(StrEnum):
@@ -62,13 +60,6 @@ def put(
     row = {"message_id": message_id, "channel": channel.value, "topic": topic, "key": key, "value": value}
     times = {"created_at": now, "not_before": not_before, "attempts": 0}
     tx.execute(insert(OutboxRow).values({**row, **times, "subject_id": subject_id}))
-
-
-def alone(tx: Transaction) -> bool:
-    """Whether this transaction is the only relay until it ends. SQLite's writers are alone anyway."""
-    if tx.dialect.name != "postgresql":
-        return True
-    return bool(tx.execute(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")).scalar_one())
 
 
 def due(tx: Transaction, now: datetime, *, channel: Channel | None = None, limit: int) -> list[Message]:
@@ -121,3 +112,10 @@ def depth(tx: Transaction) -> dict[str, int]:
     """What waits, by channel."""
     query = select(OutboxRow.channel, func.count()).where(col(OutboxRow.done_at).is_(None))
     return {row[0]: row[1] for row in tx.execute(query.group_by(col(OutboxRow.channel))).all()}
+
+
+def oldest_due(tx: Transaction, channel: Channel, now: datetime) -> datetime | None:
+    """Since when the oldest of those that may leave by this channel could have left; None where there is none."""
+    waiting = (col(OutboxRow.channel) == channel.value, col(OutboxRow.done_at).is_(None))
+    query = select(func.min(OutboxRow.not_before)).where(*waiting, col(OutboxRow.not_before) <= now)
+    return tx.execute(query).scalar_one()

@@ -12,6 +12,7 @@ from services.metrics import (
     UNKNOWN,
     CorrelatorMetrics,
     LabelLimit,
+    OutboxMetrics,
     ProbeMetrics,
     RecorderMetrics,
     ScorerMetrics,
@@ -37,7 +38,7 @@ def test_the_first_values_stay_themselves_and_later_ones_are_other() -> None:
 
 def test_every_metric_has_its_own_name() -> None:
     registry = CollectorRegistry()
-    for metrics in (StreamMetrics, ScorerMetrics, RecorderMetrics, CorrelatorMetrics, ProbeMetrics):
+    for metrics in (StreamMetrics, ScorerMetrics, RecorderMetrics, CorrelatorMetrics, ProbeMetrics, OutboxMetrics):
         metrics(registry)  # a second one of a name raises
     assert b"plumbline_records" in generate_latest(registry)
 
