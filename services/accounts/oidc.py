@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,6 +63,7 @@ class Provider:
     redirect_uri: str
     clock: Callable[[], datetime]
     scopes: str = _SCOPES
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)  # the machine's authorities
     _known: _Known | None = None
 
     def login_url(self, *, state: str, nonce: str, verifier: str) -> str:
@@ -176,6 +178,7 @@ class Provider:
             scope=self.scopes,
             redirect_uri=self.redirect_uri,
             code_challenge_method="S256",
+            verify=self.tls,
             timeout=_TIMEOUT_SECONDS,
             follow_redirects=False,
         )
