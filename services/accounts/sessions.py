@@ -59,8 +59,10 @@ class Sessions:
             return self._logged_in(tx, usable, renewed)
 
     def _logged_in(self, tx: Transaction, verified: Account, renewed: str | None) -> Opened:
-        """Looks again: it took a while to verify the password, and it may have been changed since."""
-        account = accounts.get(tx, verified.name)
+        """Looks again: it took a while to verify the password, and it may have been changed since. Whoever changes it
+        now waits, and ends this session as well.
+        """
+        account = accounts.get(tx, verified.name, lock=True)
         if account is None or account.disabled_at is not None or account.password_hash != verified.password_hash:
             raise NotSignedIn(_REFUSED)
         if renewed is not None:

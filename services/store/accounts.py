@@ -39,15 +39,17 @@ def add(tx: Transaction, account: Account) -> bool:
     return tx.execute(statement.returning(col(AccountRow.name))).first() is not None
 
 
-def get(tx: Transaction, name: str) -> Account | None:
-    row = tx.execute(select(_TABLE).where(col(AccountRow.name) == name)).mappings().first()
+def get(tx: Transaction, name: str, *, lock: bool = False) -> Account | None:
+    """With `lock` nobody changes it until the transaction has ended."""
+    query = select(_TABLE).where(col(AccountRow.name) == name)
+    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
     return None if row is None else account_of(row)
 
 
 def of_subject(tx: Transaction, issuer: str, subject: str) -> Account | None:
-    """Whom the OIDC provider knows as `subject`."""
+    """Whom the OIDC provider knows as `subject`; nobody changes it until the transaction has ended."""
     known = (col(AccountRow.issuer) == issuer, col(AccountRow.subject) == subject)
-    row = tx.execute(select(_TABLE).where(*known)).mappings().first()
+    row = tx.execute(select(_TABLE).where(*known).with_for_update()).mappings().first()
     return None if row is None else account_of(row)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -335,3 +336,55 @@ def test_a_login_says_when_it_was(made: Accounts, password: str, clock: Clock) -
     made.sessions.log_in("ada", password)
     (ada,) = made.people.everybody()
     assert (ada.created_at, ada.last_login_at) == (clock.now, clock.now)
+
+
+@pytest.mark.parametrize("change", ["password", "disabled"])
+def test_what_changes_while_a_password_is_verified_counts(
+    made: Accounts, password: str, database: Database, change: str
+) -> None:
+    class Meanwhile(PasswordHasher):
+        def verify(self, hash: Any, password: Any) -> Any:  # noqa: A002  (their name)
+            if change == "password":
+                made.people.new_password("ada", by="root")
+            else:
+                made.people.disable("ada", by="root")
+            return super().verify(hash, password)
+
+    slow = replace(made.sessions, passwords=Passwords(Meanwhile(time_cost=1, memory_cost=8, parallelism=1)))
+    with pytest.raises(NotSignedIn):
+        slow.log_in("ada", password)
+    with database.read() as tx:
+        assert tx.execute(text("SELECT count(*) FROM sessions")).scalar() == 0
+
+
+def test_a_session_that_was_left_over_opens_no_disabled_account(
+    made: Accounts, password: str, database: Database, clock: Clock
+) -> None:
+    opened = made.sessions.log_in("ada", password)
+    with database.write() as tx:
+        accounts.set_disabled(tx, "ada", clock.now)
+    with pytest.raises(NotSignedIn):
+        made.sessions.find(opened.secret)
+
+
+def test_who_takes_an_account_away_ends_a_login_that_was_under_way(
+    made: Accounts, password: str, database: Database
+) -> None:
+    under_way, disabling = Event(), Event()
+
+    def disable() -> None:
+        under_way.wait(timeout=30)
+        disabling.set()
+        made.people.disable("ada", by="root")
+
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(disable)
+        with database.write() as tx:
+            account = accounts.get(tx, "ada", lock=True)
+            assert account is not None
+            under_way.set()
+            disabling.wait(timeout=30)
+            made.sessions.open(tx, account, "password")
+        other.result(timeout=30)
+    with database.read() as tx:
+        assert tx.execute(text("SELECT count(*) FROM sessions")).scalar() == 0

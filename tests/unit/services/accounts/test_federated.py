@@ -126,6 +126,8 @@ def test_information_about_somebody_else_is_not_believed(
         lambda claims: {**claims, "nonce": "another"},
         lambda claims: {name: value for name, value in claims.items() if name != "nonce"},
         lambda claims: {**claims, "aud": "another-client"},
+        lambda claims: {**claims, "aud": "another-client", "azp": "plumbline-triage"},
+        lambda claims: {**claims, "aud": ["another-client"], "azp": "plumbline-triage"},
         lambda claims: {**claims, "aud": ["another-client"]},
         lambda claims: {**claims, "aud": ["plumbline-triage", "another-client"]},
         lambda claims: {**claims, "azp": "another-client"},
