@@ -121,20 +121,28 @@ Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 """A time with its zone, in a range that every database can store."""
 
 
+def _showable(text: str) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:MAX_IDENTIFIER_CHARS])
+
+
+Name = Annotated[str, AfterValidator(_showable)]
+"""What somebody calls something: cut to 256 characters, with U+FFFD in place of what cannot be printed or stored."""
+
+
 class Agent(Frozen):
-    name: str | None = None
-    version: str | None = None
+    name: Name | None = None
+    version: Name | None = None
 
 
 class Model(Frozen):
-    provider: str | None = None
-    name: str | None = None
-    version: str | None = None
+    provider: Name | None = None
+    name: Name | None = None
+    version: Name | None = None
 
 
 class Deployment(Frozen):
-    environment: str | None = None
-    region: str | None = None
+    environment: Name | None = None
+    region: Name | None = None
 
 
 class Integrity(Frozen):

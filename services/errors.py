@@ -3,6 +3,7 @@
 ServicesError
 ├── SettingsError     settings make no sense: exit 2, naming the field
 ├── TransientError    something beyond us is down: retry for a while, then exit without committing
+├── UnstorableError   a text that databases do not take: the sender is told
 ├── TooLargeError     a record is over the limit: it was not sent, the sender is told
 └── DeadLetterFlood   too much of the input cannot be read: stop, without committing
 """
@@ -20,6 +21,10 @@ class SettingsError(ServicesError):
 
 class TransientError(ServicesError):
     """A broker or database did not answer, or refused for now. Trying again is safe."""
+
+
+class UnstorableError(ServicesError):
+    """A text that not every database takes (a NUL character), or a number out of its range."""
 
 
 class TooLargeError(ServicesError):

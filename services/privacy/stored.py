@@ -42,8 +42,8 @@ def stored_message(message: Message, position: int, redactor: Redactor) -> Store
     return StoredMessage(
         position=position,
         id=message.id,
-        role=redactor.name(message.role),
-        name=None if message.name is None else redactor.name(message.name),
+        role=_name(redactor, message.role),
+        name=None if message.name is None else _name(redactor, message.name),
         parts=tuple(_stored_part(part, redactor) for part in message.parts),
     )
 
@@ -51,17 +51,26 @@ def stored_message(message: Message, position: int, redactor: Redactor) -> Store
 def _stored_part(part: Part, redactor: Redactor) -> StoredPart:
     text = part_text(part)
     redacted = None if text is None else redactor.redact(text)
-    fields: dict[str, Any] = {"type": redactor.name(part.type) if isinstance(part, UnknownPart) else part.type}
+    fields: dict[str, Any] = {"type": _name(redactor, part.type) if isinstance(part, UnknownPart) else part.type}
     match part:
         case ToolCallPart():
-            fields |= {"name": redactor.name(part.name), "structured": text != part.arguments}
+            fields |= {"name": _name(redactor, part.name), "structured": text != part.arguments}
         case ToolCallResponsePart():
             fields |= {"structured": text != part.response}
     if isinstance(part, ToolCallPart | ToolCallResponsePart) and part.id is not None:
-        fields["id"] = redactor.name(part.id)
+        fields["id"] = _name(redactor, part.id)
     if redacted is not None:
-        fields |= {"text": redacted.text, "redactions": redacted.spans}
+        fields |= {"text": _storable(redacted.text), "redactions": redacted.spans}
     return StoredPart(**fields)
+
+
+def _name(redactor: Redactor, name: str) -> str:
+    return redactor.name(_storable(name))
+
+
+def _storable(text: str) -> str:
+    """As long as it was. PostgreSQL takes no NUL, in texts and in JSON alike."""
+    return text.replace("\0", "\ufffd")
 
 
 def plain_message(stored: StoredMessage) -> dict[str, Any]:

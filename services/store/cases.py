@@ -171,6 +171,20 @@ def page(
     return [case_of(row) for row in tx.execute(query.limit(limit)).mappings()]
 
 
+def before(tx: Transaction, wanted: CaseFilter, order: Order, at: Cursor, *, now: datetime) -> Case | None:
+    """The case that fits and stands right before the cursor."""
+    query = select(CaseRow.__table__).where(*_conditions(tx, wanted, now))  # type: ignore[attr-defined]
+    if order is Order.GRAVEST:
+        keys = (col(CaseRow.rank), col(CaseRow.opened_at), col(CaseRow.case_id))
+        query = query.where(tuple_(*keys) < tuple_(at.rank, at.opened_at, at.case_id))
+        query = query.order_by(*(key.desc() for key in keys))
+    else:
+        newest = (col(CaseRow.opened_at), col(CaseRow.case_id))
+        query = query.where(tuple_(*newest) > tuple_(at.opened_at, at.case_id)).order_by(*newest)
+    row = tx.execute(query.limit(1)).mappings().first()
+    return None if row is None else case_of(row)
+
+
 def _conditions(tx: Transaction, wanted: CaseFilter, now: datetime) -> list[Any]:
     found: list[Any] = []
     if wanted.tenants is not None:

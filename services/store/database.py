@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlmodel import create_engine
 
-from services.errors import SettingsError, TransientError
+from services.errors import SettingsError, TransientError, UnstorableError
 
 _BACKENDS: Final = ("postgresql", "sqlite")
 _WRITES: Final = "plumbline_writes"
@@ -86,6 +86,8 @@ def _told() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise TransientError(f"database: {type(error.orig).__name__}") from error
+    except DataError as error:
+        raise UnstorableError("there is something in it that cannot be stored") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise TransientError(f"database: {type(error.orig).__name__}") from error

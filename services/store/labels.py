@@ -83,7 +83,8 @@ class Standing:
 def standing(tx: Transaction, tenants: frozenset[str] | None, *, since: datetime) -> list[Standing]:
     """Labels that nothing supersedes, oldest first. For statistics."""
     superseded = select(LabelRow.supersedes).where(col(LabelRow.supersedes).is_not(None))
-    case_facts = (col(CaseRow.category).label("case_category"), col(CaseRow.origin).label("case_origin"))
+    named = ((CaseRow.category, "case_category"), (CaseRow.origin, "case_origin"))
+    case_facts: list[Any] = [col(column).label(name) for column, name in named]
     query = (
         sa_select(LabelRow.__table__, *case_facts)  # type: ignore[attr-defined]
         .join(CaseRow, col(CaseRow.case_id) == col(LabelRow.case_id))

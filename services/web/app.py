@@ -11,9 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from services.errors import TransientError
+from services.errors import TransientError, UnstorableError
 from services.triage.errors import ConflictError, KeyReusedError, NotAllowedError, NotFoundError
+from services.web import login
 from services.web.api import alertmanager, cases, conversations, labels, live, models
+from services.web.pages import add_pages
+from services.web.security import secure
 from services.web.services import WebServices
 
 VERSION: Final = "1"
@@ -31,13 +34,21 @@ def make_app(services: WebServices) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     app.state.services = services
+    app.include_router(api_router())
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.include_router(login.router)
+    add_pages(app)
+    _answer_errors(app)
+    secure(app, services.settings)  # last: it stands around everything
+    return app
+
+
+def api_router() -> APIRouter:
+    """All of `/api/v1`."""
     api = APIRouter(prefix="/api/v1")
     for module in (cases, conversations, labels, live, alertmanager):
         api.include_router(module.router)
-    app.include_router(api)
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    _answer_errors(app)
-    return app
+    return api
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -58,6 +69,10 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(KeyReusedError)
     async def _(_: Request, error: KeyReusedError) -> JSONResponse:
+        return _problem(422, str(error))
+
+    @app.exception_handler(UnstorableError)
+    async def _(_: Request, error: UnstorableError) -> JSONResponse:
         return _problem(422, str(error))
 
     @app.exception_handler(TransientError)

@@ -49,15 +49,16 @@ FROM generate_series(0, :verdicts - 1) n
 """
 _CASES = """
 INSERT INTO cases (case_id, tenant_id, fingerprint, state, waiting, severity, rank, category, agent, model_version,
-  origin, score, lead_conversation_id, last_verdict_id, conversations, flagged_verdicts, opened_at, last_flagged_at, answer_by,
-  decide_by, regressions, version, updated_at)
+  origin, score, lead_conversation_id, last_verdict_id, conversations, flagged_verdicts, opened_at, last_flagged_at,
+  answer_by, decide_by, regressions, version, updated_at)
 SELECT md5('case' || n)::uuid, 't' || n % 5, md5('f' || n % 9000), s.state, s.waiting,
   (ARRAY['critical','high','medium'])[1 + n % 3], n % 3, (ARRAY['deception','sabotage','coercion'])[1 + n % 3],
   'agent-' || n % 40, 'v' || n % 6, 'flag', random(), 'c' || n * 5, md5('v' || n * 20)::uuid, 1, 1,
   now() - n * interval '40 seconds', now() - n * interval '40 seconds', now(), now(), 0, 1, now()
 FROM generate_series(0, :cases - 1) n,
 LATERAL (SELECT
-  (ARRAY['open','acknowledged','confirmed','dismissed','resolved','resolved','resolved','resolved'])[1 + n % 8] AS state,
+  (ARRAY['open','acknowledged','confirmed','dismissed','resolved','resolved','resolved','resolved'])[1 + n % 8]
+  AS state,
   n % 8 < 2 AS waiting) s
 """
 _MEMBERS = """

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, update
 from sqlmodel import col
 
-from services.store import Database, audit
+from services.store import Database, Transaction, audit
 from services.store.triage_tables import AuditRow
 from tests.triage_data import NOW
 
@@ -73,10 +73,14 @@ def test_many_who_write_at_once_make_one_chain(database: Database) -> None:
     assert (found.entries, found.broken_at) == (40, None)
 
 
+def fail_after(tx: Transaction) -> None:
+    audit.append(tx, NOW, "ada", "x", "y", {})
+    raise ZeroDivisionError
+
+
 def test_what_is_written_is_taken_back_with_its_transaction(database: Database) -> None:
     fill(database, 1)
-    with pytest.raises(RuntimeError), database.write() as tx:
-        audit.append(tx, NOW, "ada", "x", "y", {})
-        raise RuntimeError
+    with pytest.raises(ZeroDivisionError), database.write() as tx:
+        fail_after(tx)
     with database.read() as tx:
         assert audit.verify(tx).entries == 1

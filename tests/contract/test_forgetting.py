@@ -61,7 +61,7 @@ def mentions(database: Database, words: str) -> list[str]:
     found = []
     with database.read() as tx:
         for table in SQLModel.metadata.sorted_tables:
-            rows = tx.execute(text(f'SELECT * FROM "{table.name}"')).all()  # noqa: S608  (names of ours)
+            rows = tx.execute(text(f'SELECT * FROM "{table.name}"')).all()
             if any(words in str(value) for row in rows for value in row):
                 found.append(table.name)
     return found
@@ -163,3 +163,25 @@ def test_a_conversation_is_kept_once_and_the_latest_past_counts(store: Store) ->
     assert kept is not None
     assert (kept.messages, len(messages), messages[0].parts[0].text) == (3, 3, "something else")
     assert archivist.redacted(changed).messages == ()
+
+
+def test_characters_that_not_every_database_takes_stop_nobody(store: Store) -> None:
+    from services.settings import load_settings
+    from services.triage.configured import archivist_of
+
+    said = [
+        {
+            "role": "assistant",
+            "name": "a\u0000",
+            "content": "nul \u0000, bidi \u202e, astral \U0001f600",
+            "tool_calls": [{"id": "i\u0000", "name": "t\u0000", "arguments": {"k\u0000": "\u0000"}}],
+        },
+        {"role": "\u0000", "content": "x"},
+    ]
+    of = event("nul", messages=said, agent={"name": "n\u0000m", "version": "\u0000"}, model={"name": "\u0000"})
+    store.record([verdict(of)], [], [archivist_of(load_settings(), SALT).redacted(of)], now=NOW)
+    (case,) = store.cases(limit=10, now=NOW)
+    assert case.agent == "n\ufffdm"
+    with store.database.read() as tx:
+        (first, _) = conversations.messages(tx, "acme", "nul")
+    assert first.parts[0].text == "nul \ufffd, bidi \u202e, astral \U0001f600"

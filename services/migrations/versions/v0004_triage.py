@@ -213,7 +213,8 @@ def _new_shape(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _aware(moment: Any) -> datetime:
     """SQLite knows no time zones: what it gives is UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    aware: datetime = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware
 
 
 def _labels() -> None:
