@@ -1,0 +1,30 @@
+"""A grave flag is an alert by itself, within a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from alerting.case_alerts import CaseFlagged
+from alerting.finding import Finding, Rule
+from detectors.verdict import Verdict
+
+Make = Callable[..., Verdict]
+Show = Callable[[Rule, Iterable[Verdict]], None]
+Met = Callable[[Rule, datetime], dict[str, Finding]]
+HIGH = ("deception", "misalignment")
+
+
+def test_a_grave_case_is_an_alert_for_an_hour(make_verdict: Make, start: datetime, shown: Show, met: Met) -> None:
+    rule = CaseFlagged()
+    shown(rule, [make_verdict(0, flagged=("coercion", "misalignment"), misalignment=0.9, scores={"coercion": 0.95})])
+    shown(rule, [make_verdict(0, flagged=HIGH, misalignment=0.99), make_verdict(0, flagged=("coercion",))])
+    assert met(rule, start + timedelta(minutes=59))["CaseFlagged"].value == 0.95
+    assert met(rule, start + timedelta(minutes=61)) == {}
+
+
+def test_a_flood_of_grave_cases_is_cut_off_and_counted(make_verdict: Make, start: datetime, shown: Show) -> None:
+    rule = CaseFlagged(per_hour=3)
+    shown(rule, (make_verdict(n, flagged=("sabotage",), misalignment=0.9) for n in range(10)))
+    assert len(list(rule.findings(start + timedelta(minutes=10)))) == 3
+    assert rule.suppressed == 7
