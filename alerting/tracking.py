@@ -18,7 +18,7 @@ class Tracked(Generic[Key, Value]):
     """At most `most` entries. `evicted` counts those that were dropped to stay within it."""
 
     def __init__(
-        self, most: int, new: Callable[[Key], Value], *, spared: Callable[[Value], bool] | None = None
+        self, most: int, new: Callable[[Key], Value], *, spared: Callable[[Value], bool] = lambda _: False
     ) -> None:
         """`new` makes the state of a key that is not known (any more). What is `spared` gives way last: subjects that
         something was found about must not be driven out by a flood of new ones.
