@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from alerting.alert import Transition
 from alerting.finding import Finding, Rule
-from alerting.lifecycle import NONE_SILENCED, Lifecycle, Transition
+from alerting.lifecycle import NONE_SILENCED, Lifecycle
 from alerting.time_windows import event_time
 from detectors.verdict import Arm, Verdict
 

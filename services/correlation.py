@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from alerting.alert import ACTIVE, Alert, State
 from alerting.burn_rate import BurnRate
 from alerting.case_alerts import CaseFlagged
 from alerting.catalogue import CATALOGUE
@@ -17,7 +18,7 @@ from alerting.drift import Drift
 from alerting.finding import Rule
 from alerting.goal_drift import GoalDriftTrend
 from alerting.inconsistency import InconsistentAnswers
-from alerting.lifecycle import ACTIVE, Alert, Lifecycle, State
+from alerting.lifecycle import Lifecycle
 from alerting.reward_divergence import RewardDivergence
 from alerting.slow_burn import SlowBurnConversation, SpreadThin
 from alerting.watermark import Watermark

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from alerting.lifecycle import Alert, State
+from alerting.alert import Alert, State
 from deploy.kafka.local import LocalKafka
 from detectors.codec import encode_verdict
 from detectors.observation import Observation

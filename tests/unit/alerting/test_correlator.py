@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerting.alert import State
 from alerting.alertmanager import Links, posted, silenced_fingerprints
 from alerting.burn_rate import BurnRate
 from alerting.correlator import Correlator, Taken
-from alerting.lifecycle import Lifecycle, State
+from alerting.lifecycle import Lifecycle
 from alerting.watermark import Watermark
 from detectors.verdict import Arm, Evidence, Verdict
 
@@ -114,7 +115,9 @@ def test_alertmanager_is_told_where_to_look_and_nothing_of_the_content(make_verd
     for number in range(20):
         made.take(make_verdict(number / 10, flagged=HIGH).model_copy(update={"evidence": (place,)}), start + 2 * MINUTE)
     alert = next(t.alert for t in made.advance(start + 2 * MINUTE) if t.alert.alert == "AgentBurn")
-    item = posted(alert, start + 3 * MINUTE, Links("https://runbooks", "https://triage/{tenant}/{conversation}"))
+    item = posted(
+        alert, start + 3 * MINUTE, Links("https://runbooks", "https://triage/{tenant}/{conversation}?{other}={")
+    )
     assert item is not None
     assert item["labels"] == {
         "alertname": "AgentBurn",
@@ -125,12 +128,14 @@ def test_alertmanager_is_told_where_to_look_and_nothing_of_the_content(make_verd
         "plumbline_fingerprint": alert.fingerprint,
         "tenant": "acme",
         "agent": "clerk",
+        "model_version": "v1",
     }
     told = item["annotations"]
     assert isinstance(told, dict)
     assert told["runbook"] == "https://runbooks/AgentBurn.md"
     assert told["evidence"] == "message 3 (m1), part 1, characters 7 to 19"
     assert str(told["case_link"]).startswith("https://triage/acme/c-")
+    assert str(told["case_link"]).endswith("?{other}={")
     assert item["endsAt"] == (start + 8 * MINUTE).isoformat()
     over = alert.model_copy(update={"state": State.RESOLVED, "changed_at": start + 4 * MINUTE})
     ended = posted(over, start + 6 * MINUTE, Links())
