@@ -15,7 +15,7 @@ from river.drift import ADWIN, KSWIN
 from scipy.stats import chi2
 
 from alerting.finding import Condition, Finding
-from alerting.slow_burn import log_odds
+from alerting.population import log_odds
 from alerting.tracking import Tracked
 from detectors.verdict import Status, Verdict
 

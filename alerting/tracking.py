@@ -58,5 +58,9 @@ class Tracked(Generic[Key, Value]):
         """All, the one seen longest ago first. The entries may change meanwhile."""
         return iter(list(self._entries.items()))
 
+    def values(self) -> Iterator[Value]:
+        """As `items`, without the keys."""
+        return iter(list(self._entries.values()))
+
     def __len__(self) -> int:
         return len(self._entries)

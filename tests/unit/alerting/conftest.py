@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -21,6 +23,45 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.fixture
 def start() -> datetime:
     return START
+
+
+@pytest.fixture
+def clean(make_verdict: Callable[..., Verdict]) -> Callable[..., list[Verdict]]:
+    """Clean traffic in conversations that differ: log-odds around -3, with a part of their own for each conversation.
+
+    Each belongs to one agent and goes on for up to an hour; in the order of time.
+    """
+
+    def make(
+        seed: int,
+        *,
+        conversations: int = 400,
+        events: tuple[int, int] = (1, 40),
+        agents: int = 20,
+        between: float = 1.0,
+        within: float = 0.5,
+        minutes: float = 600,
+        rounded: int | None = None,
+        **more: Any,
+    ) -> list[Verdict]:
+        rng, made = random.Random(seed), []
+        for number in range(conversations):
+            agent, level, began = f"agent-{number % agents}", rng.gauss(-3, between), rng.uniform(0, minutes - 60)
+            for _ in range(rng.randint(*events)):
+                odds = rng.gauss(level, within)
+                odds = odds if rounded is None else round(odds / rounded) * rounded
+                made.append(
+                    make_verdict(
+                        began + rng.uniform(0, 60),
+                        conversation=f"clean-{seed}-{number}",
+                        agent=agent,
+                        misalignment=1 / (1 + math.exp(-odds)),
+                        **more,
+                    )
+                )
+        return sorted(made, key=lambda verdict: verdict.occurred_at)
+
+    return make
 
 
 @pytest.fixture
