@@ -120,13 +120,13 @@ class Store:
             row = connection.execute(select(CaseRow).where(*mine)).mappings().first()
         return None if row is None else Case(**{**row, "severity": Severity(row["severity"])})
 
-    def open_cases(self) -> tuple[dict[str, int], datetime | None]:
-        """Cases that nobody has acknowledged, by severity, and when the oldest one was opened."""
+    def open_cases(self) -> dict[str, tuple[int, datetime]]:
+        """Severity → cases that nobody has acknowledged, and when the oldest of them was opened."""
         open_now = col(CaseRow.acknowledged_at).is_(None)
         query = select(CaseRow.severity, func.count(), func.min(CaseRow.opened_at)).where(open_now)
         with self._transaction() as connection:
             rows = connection.execute(query.group_by(col(CaseRow.severity))).all()
-        return {row[0]: row[1] for row in rows}, min((_aware(row[2]) for row in rows), default=None)
+        return {severity: (count, _aware(oldest)) for severity, count, oldest in rows}
 
     def waits(self, since: datetime) -> list[tuple[datetime, float]]:
         """(when, after how many seconds) cases were acknowledged after `since`."""

@@ -116,8 +116,8 @@ def test_cases_are_opened_once_get_graver_and_are_acknowledged(store: Store) -> 
     acknowledged = store.acknowledge("default", "Gespräch ✓", by="ada", now=NOW)
     assert acknowledged is not None
     assert acknowledged.acknowledged_by == "ada"
-    assert store.open_cases() == ({}, None)
+    assert store.open_cases() == {}
     store.record([verdict(3, flagged=("sabotage",))], [], now=NOW)
     (graver,) = store.cases(limit=10, open_only=True)
     assert (graver.severity, graver.category, graver.flagged_verdicts) == ("critical", "sabotage", 3)
-    assert store.open_cases() == ({"critical": 1}, NOW)
+    assert store.open_cases() == {"critical": (1, NOW)}
