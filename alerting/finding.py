@@ -38,9 +38,9 @@ class Case:
     end: int | None = None
 
     @classmethod
-    def of(cls, verdict: Verdict) -> Case:
-        """The verdict's first evidence, which is that of its strongest category."""
-        category = verdict.flagged[0] if verdict.flagged else "misalignment"
+    def of(cls, verdict: Verdict, category: str | None = None) -> Case:
+        """The verdict's first evidence of `category`, without one of its strongest. Where there is none, its first."""
+        category = category or (verdict.flagged[0] if verdict.flagged else "misalignment")
         case = cls(
             tenant_id=verdict.tenant_id,
             conversation_id=verdict.conversation_id,
@@ -52,7 +52,7 @@ class Case:
         )
         if not verdict.evidence:
             return case
-        first = verdict.evidence[0]
+        first = next((each for each in verdict.evidence if each.category == category), verdict.evidence[0])
         return replace(
             case,
             message_id=first.message_id,

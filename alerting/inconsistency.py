@@ -36,7 +36,7 @@ class _Answers:
 
 @dataclass(slots=True)
 class _Group:
-    """Conversations with nearly the same prompt, by a hash of their ids, and cases of some unsafe ones."""
+    """Conversations with nearly the same prompt, by a hash of their ids, and cases of the latest unsafe ones."""
 
     signature: str
     answers: dict[int, _Answers] = field(default_factory=dict)
@@ -100,8 +100,11 @@ class InconsistentAnswers:
         answers = group.answers.setdefault(key, _Answers(at.timestamp()))
         answers.latest, answers.events = max(at.timestamp(), answers.latest), answers.events + 1
         answers.unsafe = answers.unsafe or unsafe
-        if unsafe and (key in group.cases or len(group.cases) < _CASES):
-            group.cases[key] = Case.of(verdict)
+        if unsafe:
+            group.cases.pop(key, None)
+            group.cases[key] = Case.of(verdict)  # the latest ones: what people have closed is opened by news
+            if len(group.cases) > _CASES:
+                del group.cases[next(iter(group.cases))]
         if len(group.answers) > self._most_conversations:
             group.drop(min(group.answers, key=lambda each: group.answers[each].latest))
 
