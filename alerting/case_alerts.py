@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerting.finding import Case, Condition, Finding
-from alerting.limits import HourlyLimit
+from alerting.limits import HourlyLimit, Spaced
 from alerting.severity import Severity, severity_of
 from alerting.tracking import Tracked
 from detectors.verdict import Verdict
@@ -24,7 +24,7 @@ class CaseFlagged:
 
     For working hours (`alerting.catalogue`): what wakes somebody is `SevereFlags`, which needs no correlator; this says
     where to look. At most `per_hour` new conversations an hour and tenant: in a flood, the burn says what is going on
-    and each single case can be found in the database.
+    and each single case can be found in the database. `suppressed` counts the others.
     """
 
     def __init__(
@@ -37,7 +37,9 @@ class CaseFlagged:
     ) -> None:
         self._limit = limit
         self._hold = hold
+        self.suppressed = 0
         self._hourly = HourlyLimit(per_hour)
+        self._refused = Spaced(most, timedelta(hours=1))
         self._cases: Tracked[tuple[str, str], _Flagged] = Tracked(most, lambda _: _Flagged())
 
     def observe(self, verdict: Verdict, at: datetime) -> None:
@@ -50,6 +52,7 @@ class CaseFlagged:
             return
         key = (verdict.tenant_id, verdict.conversation_id)
         if self._cases.get(key) is None and not self._hourly.admits(verdict.tenant_id, at):
+            self.suppressed += self._refused.admits(key, at)
             return
         state = self._cases.touch(key)
         state.case, state.at = case, max(at, state.at or at)
@@ -78,4 +81,4 @@ class CaseFlagged:
         return {"case": len(self._cases)}
 
     def evicted(self) -> Mapping[str, int]:
-        return {"case": self._cases.evicted, "case_suppressed": self._hourly.refused}
+        return {"case": self._cases.evicted}

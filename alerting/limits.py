@@ -62,10 +62,9 @@ class Seats(Generic[Name]):
 
 
 class HourlyLimit:
-    """At most so many in any hour of each tenant. `refused` counts the others."""
+    """At most so many in any hour of each tenant."""
 
     def __init__(self, per_hour: int, *, most: int = 1_000) -> None:
-        self.refused = 0
         self._per_hour = per_hour
         self._admitted: Tracked[str, list[datetime]] = Tracked(most, lambda _: [])
 
@@ -73,7 +72,6 @@ class HourlyLimit:
         """Whether one more within an hour of `at`, which counts from now on, is within the limit."""
         admitted = self._admitted.touch(tenant)
         if sum(abs(at - each) < _HOUR for each in admitted) >= self._per_hour:
-            self.refused += 1
             return False
         admitted[:] = [*(each for each in admitted if at - each < _HOUR), at][-2 * self._per_hour :]
         return True

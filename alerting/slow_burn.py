@@ -55,7 +55,7 @@ class SlowBurnConversation:
 
     One event adds at most `step`, so that it takes limit / step of them at least, and one message counts once: some
     senders send the whole conversation with each event. Until `warm_up` events have been seen nothing is known to be
-    usual, and nothing is found. At most `per_hour` new ones an hour and tenant.
+    usual, and nothing is found. At most `per_hour` new ones an hour and tenant; `suppressed` counts the others.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SlowBurnConversation:
         self._conversations: Tracked[tuple[str, str], _Sum] = Tracked(
             most, lambda _: _Sum(), spared=lambda state: state.told
         )
-        self._suppressed = 0
+        self.suppressed = 0
 
     def observe(self, verdict: Verdict, at: datetime) -> None:
         """See `alerting.finding.Rule`."""
@@ -103,7 +103,7 @@ class SlowBurnConversation:
             state.case = Case.of(verdict)
         if state.reached >= self._limit and not state.told:
             state.told = self._hourly.admits(verdict.tenant_id, at)
-            self._suppressed += not state.told and not state.refused
+            self.suppressed += not state.told and not state.refused
             state.refused = state.refused or not state.told
 
     def _reference(self) -> float | None:
@@ -147,7 +147,7 @@ class SlowBurnConversation:
         return {"conversation": len(self._conversations)}
 
     def evicted(self) -> Mapping[str, int]:
-        return {"conversation": self._conversations.evicted, "conversation_suppressed": self._suppressed}
+        return {"conversation": self._conversations.evicted}
 
 
 @dataclass(slots=True)

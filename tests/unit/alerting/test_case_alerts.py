@@ -25,9 +25,10 @@ def test_a_grave_case_is_an_alert_for_an_hour(make_verdict: Make, start: datetim
 
 def test_a_flood_of_grave_cases_is_cut_off_and_counted(make_verdict: Make, start: datetime, shown: Show) -> None:
     rule = CaseFlagged(per_hour=3)
-    shown(rule, (make_verdict(n, flagged=("sabotage",), misalignment=0.9) for n in range(10)))
+    grave = {"flagged": ("sabotage",), "misalignment": 0.9}
+    shown(rule, (make_verdict(n, conversation=f"c{n % 10}", **grave) for n in range(30)))
     assert len(list(rule.findings(start + timedelta(minutes=10)))) == 3
-    assert rule.evicted()["case_suppressed"] == 7
+    assert rule.suppressed == 7
 
 
 def test_the_limit_is_for_the_grave_category_not_for_another_one(

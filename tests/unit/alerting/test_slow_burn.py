@@ -181,7 +181,7 @@ def test_a_flood_of_conversations_that_add_up_is_cut_off_and_counted(
     shown(rule, (make_verdict(241 + n / 10, conversation=f"bad-{n % 8}", misalignment=0.9) for n in range(80)))
     found = [each for each in rule.findings(start + timedelta(minutes=250)) if each.condition is Condition.MET]
     assert len(found) == 3
-    assert rule.evicted()["conversation_suppressed"] == 5
+    assert rule.suppressed == 5
 
 
 def test_a_conversation_that_falls_silent_is_over(make_verdict: Make, start: datetime, shown: Show, met: Met) -> None:
