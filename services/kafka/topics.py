@@ -23,6 +23,8 @@ _TOPICS: Final[dict[str, dict[str, str]]] = {
     "verdicts.dead": {},
     # The latest state of each alert is what a correlator takes up from; those of weeks ago are of no use.
     "alerts": {"cleanup.policy": "compact,delete", "retention.ms": str(14 * 24 * 3600 * 1000)},
+    # What people have confirmed, until it has been trained on.
+    "retraining.queue": {},
 }
 """Names, and what is set besides the defaults."""
 
