@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from alerting.catalogue import CATALOGUE
-from tests.promql import FROM_SCRAPING, exported, grouped_labels, matched_labels, metrics_in
+from tests.promql import FROM_SCRAPING, exported, grouped_labels, matched_labels, metrics_in, unknown_values
 from tests.servers import ROOT, require_debian
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -49,6 +49,15 @@ def test_every_label_in_a_rule_is_one_of_its_metric() -> None:
         for name, label in matched_labels(rule["expr"]):
             assert label in labels.get(name, everywhere) | FROM_SCRAPING, (rule, name, label)
         assert grouped_labels(rule["expr"]) <= everywhere, rule
+
+
+def test_every_value_in_a_rule_is_one_that_its_label_can_have() -> None:
+    assert not [(rule, found) for rule in RULES for found in unknown_values(rule["expr"])]
+    assert unknown_values('sum(plumbline_group_lag_records{topic="elsewhere"})')
+    assert unknown_values('up{job="plumbline-scorers"}')
+    assert unknown_values('plumbline_incomplete_verdicts_total{cause!~"empty|says_noting"}') == [
+        ("plumbline_incomplete_verdicts_total", "cause", "says_noting")
+    ]
 
 
 def test_recorded_names_are_used_or_for_people() -> None:
