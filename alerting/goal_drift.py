@@ -73,7 +73,7 @@ class _Trend:
 
 
 class GoalDriftTrend:
-    """A `Rule`. Hours of at least `fewest` events; at least `buckets` of them within a day, and the same hour yesterday.
+    """A `Rule`. Hours of at least `fewest` events; at least `buckets` of them in a day, and the same hour yesterday.
 
     Met where the trend's score is at least `certain`, the rise over the span at least `effect`, and it is as much above
     the same time yesterday: what rises every morning does not drift. All for the mean of `scores["goal_drift"]`, or all

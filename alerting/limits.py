@@ -18,16 +18,20 @@ class Spaced:
 
     def __init__(self, most: int, every: timedelta) -> None:
         self._every = every.total_seconds()
-        self._latest: Tracked[int, list[float]] = Tracked(most, lambda _: [])
+        self._most = most
+        self._latest: OrderedDict[int, float] = OrderedDict()
 
     def admits(self, key: Hashable, at: datetime) -> bool:
         """Whether `key` was not let through within `every` of `at`, before or after."""
-        moment = at.timestamp()
-        latest = self._latest.touch(hash(key))
-        if latest and abs(moment - latest[0]) < self._every:
-            return False
-        latest[:] = [moment if not latest else max(moment, latest[0])]
-        return True
+        moment, hashed = at.timestamp(), hash(key)
+        latest = self._latest.get(hashed)
+        if latest is None and len(self._latest) >= self._most:
+            self._latest.popitem(last=False)
+        admitted = latest is None or abs(moment - latest) >= self._every
+        if admitted:
+            self._latest[hashed] = moment if latest is None else max(moment, latest)
+        self._latest.move_to_end(hashed)
+        return admitted
 
     def __len__(self) -> int:
         return len(self._latest)
