@@ -38,7 +38,7 @@ class CaseFlagged:
         self._limit = limit
         self._hold = hold
         self.suppressed = 0
-        self._hourly = HourlyLimit(per_hour)
+        self._hourly = HourlyLimit(per_hour, most=most)
         self._refused = Spaced(most, timedelta(hours=1))
         self._cases: Tracked[tuple[str, str], _Flagged] = Tracked(most, lambda _: _Flagged())
 

@@ -27,7 +27,6 @@ _KSWIN_EVERY: Final = 8
 """KSWIN sorts its window for every value it gets: by far the dearest of the three."""
 _SCORE: Final = "misalignment"
 _ONE_CONVERSATION: Final = timedelta(hours=6)
-_CONVERSATIONS: Final = 50_000
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -94,6 +93,7 @@ class Drift:
         limit: float = 0.25,
         adopt: int = 5000,
         silence: timedelta = timedelta(hours=24),
+        conversations: int = 50_000,
     ) -> None:
         self._reference = reference
         self._recent = recent
@@ -102,9 +102,9 @@ class Drift:
         self._silence = silence
         self._versions: Tracked[str, _Version] = Tracked(most, lambda _: _Version())
         self._seats: Seats[str] = Seats(most, silence)
-        self._turned_away = Spaced(_CONVERSATIONS, silence)
+        self._turned_away = Spaced(conversations, silence)
         self._without_seat = 0
-        self._spaced = Spaced(_CONVERSATIONS, _ONE_CONVERSATION)
+        self._spaced = Spaced(conversations, _ONE_CONVERSATION)
 
     def observe(self, verdict: Verdict, at: datetime) -> None:
         """See `alerting.finding.Rule`."""

@@ -68,7 +68,7 @@ class Seats(Generic[Name]):
 class HourlyLimit:
     """At most so many in any hour of each tenant."""
 
-    def __init__(self, per_hour: int, *, most: int = 1_000) -> None:
+    def __init__(self, per_hour: int, *, most: int) -> None:
         self._per_hour = per_hour
         self._admitted: Tracked[str, list[datetime]] = Tracked(most, lambda _: [])
 

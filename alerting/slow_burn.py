@@ -74,7 +74,7 @@ class SlowBurnConversation:
         self._usual_share = usual_share
         self._warm_up = warm_up
         self._quiet_after = quiet_after
-        self._hourly = HourlyLimit(per_hour)
+        self._hourly = HourlyLimit(per_hour, most=most)
         self._population = Population()
         self._usual: float | None = None
         self._conversations: Tracked[tuple[str, str], _Sum] = Tracked(

@@ -49,7 +49,7 @@ def test_made_up_names_wait_and_a_seat_that_nobody_uses_is_given_away() -> None:
 
 @given(st.lists(st.integers(0, 600), max_size=60))
 def test_no_hour_has_more_than_the_limit(minutes: list[int]) -> None:
-    limit = HourlyLimit(3)
+    limit = HourlyLimit(3, most=9)
     admitted = [minute for minute in sorted(minutes) if limit.admits("t", START + minute * MINUTE)]
     assert all(sum(at <= each < at + 60 for each in admitted) <= 3 for at in range(600))
     assert bool(admitted) == bool(minutes)
