@@ -1,5 +1,6 @@
 """The one package that knows a Kafka client. Everything else sees `Source`, `Sink` and `Record`."""
 
+from services.kafka.history import History
 from services.kafka.lag import Lag, measure_lag
 from services.kafka.sink import KafkaSink
 from services.kafka.source import KafkaSource
@@ -9,13 +10,13 @@ from services.kafka.topics import (
     committed_offsets,
     create_topics,
     missing_topics,
-    read_before,
     read_topic,
     require_topics,
     starting_offsets,
 )
 
 __all__ = [
+    "History",
     "KafkaSink",
     "KafkaSource",
     "KafkaTail",
@@ -25,7 +26,6 @@ __all__ = [
     "create_topics",
     "measure_lag",
     "missing_topics",
-    "read_before",
     "read_topic",
     "require_topics",
     "starting_offsets",

@@ -21,7 +21,7 @@ from detectors.codec import encode_verdict
 from detectors.observation import Observation
 from detectors.transcript import Agent, Model
 from detectors.verdict import Evidence, Status, Verdict
-from services.correlation import alert_of
+from services.alert_records import alert_of
 from services.kafka import KafkaSink, read_topic
 from services.records import Outgoing
 from services.settings import Settings
