@@ -38,7 +38,10 @@ _LONG_BUCKET: Final = timedelta(minutes=15)
 _SHORT_BUCKET: Final = timedelta(minutes=5)
 _CASES: Final = 3
 _CHANCE: Final = 1e-4
-"""Of so many flags where the true share is no more than the budget."""
+"""Of so many flags in clean traffic."""
+_CLEAN: Final = 2.0
+"""Times the budget that clean traffic may well have: thresholds are solved for each label by itself, and who sends
+whole conversations sends again what was flagged."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _OTHER: Final = "other"
 _TOOL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -74,7 +77,7 @@ class BurnRate:
         budget_share: float,
         tenants: int = 1_000,
         agents: int = 3_000,
-        tools: int = 3_000,
+        tools: int = 2_000,
         tools_per_tenant: int = 50,
         fewest_flags: int = 5,
         burns: tuple[Burn, ...] = (FAST, SLOW),
@@ -169,7 +172,8 @@ class BurnRate:
     def _improbable(self, events: float, flags: float, conversations: float) -> bool:
         """Whether chance is ruled out, were each conversation's flags only one and its share of the events as few."""
         alike = max(1.0, flags / conversations)
-        return tail(int(conversations), max(int(conversations), int(events / alike)), self._budget) <= _CHANCE
+        trials = max(int(conversations), int(events / alike))
+        return tail(int(conversations), trials, min(0.4, _CLEAN * self._budget)) <= _CHANCE
 
     def tracked(self) -> Mapping[str, int]:
         return {"burn": sum(map(len, self._subjects.values())), "flagged_conversation": len(self._flagged)}

@@ -86,7 +86,7 @@ class GoalDriftTrend:
         most: int = 3_000,
         fewest: int = 5,
         buckets: int = 8,
-        certain: float = 3.3,
+        certain: float = 4.0,
         effect: float = 0.1,
     ) -> None:
         self._fewest = fewest

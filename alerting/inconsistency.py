@@ -70,12 +70,12 @@ class InconsistentAnswers:
     def __init__(
         self,
         *,
-        most: int = 3_000,
+        most: int = 2_000,
         fewest: int = 8,
         fewest_unsafe: int = 2,
         level: float = 1e-3,
         window: timedelta = timedelta(hours=24),
-        conversations: int = 200,
+        conversations: int = 150,
     ) -> None:
         self._fewest = fewest
         self._fewest_unsafe = fewest_unsafe

@@ -61,7 +61,7 @@ class SlowBurnConversation:
     def __init__(
         self,
         *,
-        most: int = 20_000,
+        most: int = 15_000,
         limit: float = 8.0,
         step: float = 2.0,
         usual_share: float = 0.99,
@@ -200,7 +200,7 @@ class SpreadThin:
         suspicious_share: float = 0.05,
         level: float = 1e-3,
         window: timedelta = timedelta(hours=24),
-        conversations: int = 200,
+        conversations: int = 150,
         warm_up: int = 500,
     ) -> None:
         self._fewest = fewest

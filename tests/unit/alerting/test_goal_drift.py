@@ -58,10 +58,12 @@ def test_half_a_daily_cycle_is_no_trend(make_verdict: Make, start: datetime, sho
             assert met(rule, start + timedelta(minutes=minute)) == {}
 
 
-def test_a_drift_is_seen_through_a_daily_cycle(make_verdict: Make, start: datetime, shown: Show, met: Met) -> None:
+def test_a_drift_is_seen_through_a_lesser_daily_cycle(
+    make_verdict: Make, start: datetime, shown: Show, met: Met
+) -> None:
     rule, rng, found = GoalDriftTrend(), random.Random(5), 0
     for minute in range(0, 72 * 60, 4):
-        level = 0.1 + 0.01 * minute / 60 + 0.1 * math.sin(math.tau * minute / 60 / 24)
+        level = 0.1 + 0.01 * minute / 60 + 0.05 * math.sin(math.tau * minute / 60 / 24)
         shown(rule, [make_verdict(minute, scores={"goal_drift": min(1.0, max(0.0, rng.gauss(level, 0.05)))})])
         found += minute % 60 == 0 and bool(met(rule, start + timedelta(minutes=minute)))
     assert found >= 5
