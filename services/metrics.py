@@ -4,7 +4,7 @@ Label values come from small fixed sets, or pass through a limit behind which ev
 the number of series stays bounded. Nothing of any content is in them.
 
 Synthetic probes are work like any other: they count in what `StreamMetrics` says, in windows, tokens and time spent.
-They are left out of what is said about the monitored models (verdicts, flags, probabilities, seconds to detection, cases).
+They are left out of what is said about the monitored models (verdicts, flags, probabilities, detection, cases).
 
 A counter that an alert watches starts at 0 for all of its labels, wherever these are known beforehand: one that appears
 only with its first event has no increase then.
@@ -18,11 +18,12 @@ from itertools import product
 from pathlib import Path
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detectors.classifier import Classifier, ClassifierOutput, WindowBatch
 from detectors.detector import Detector
 from detectors.verdict import Cause, Status
+from services.exposition import serve
 from services.probing.bookkeeping import Kind, Outcome
 
 GPU_DRIVER = Path("/proc/driver/nvidia")
@@ -135,8 +136,8 @@ class ScorerMetrics:
         self.detection_seconds = Histogram(
             "plumbline_detection_seconds", "Seconds from event to verdict", buckets=_WAITS, registry=registry
         )
-        # Windows by how far they went, those of probes too: screened (all), encoded (past the screen), audited (stopped by
-        # the screen, drawn for audit), missed (audited, and the encoder alone would have flagged them).
+        # Windows by how far they went, those of probes too: screened (all), encoded (past the screen), audited (stopped
+        # by the screen, drawn for audit), missed (audited, and the encoder alone would have flagged them).
         self.windows = Counter("plumbline_windows", "Windows scored", ["stage"], registry=registry)
         # Tokens in screened windows, overlap and probes included.
         self.tokens = Counter("plumbline_tokens", "Tokens screened", registry=registry)
@@ -272,4 +273,4 @@ class ProbeMetrics:
 
 def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> None:
     """Serves `/metrics` in a thread until the process ends. Raises `OSError` where the port is taken."""
-    start_http_server(port, addr=host, registry=registry)
+    serve(registry, host, port)
