@@ -6,8 +6,9 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import zip_longest
 from threading import Thread
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from prometheus_client import Metric, disable_created_metrics
 from prometheus_client.registry import Collector
@@ -20,10 +21,8 @@ _KINDS: Final = {"unknown": "untyped", "info": "gauge", "stateset": "gauge", "ga
 _SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 
 
-class _Head(NamedTuple):
-    name: str
-    labels: dict[str, str]
-    text: str
+_Head = tuple[str, dict[str, str], str]
+"""A series' name and labels, and both as they are written."""
 
 
 class Exposition:
@@ -53,15 +52,12 @@ class Exposition:
 def _samples(metric: Metric, before: list[_Head], lines: list[str]) -> list[_Head]:
     """Adds a line for each sample; what they begin with, to be handed in `before` the next time."""
     heads: list[_Head] = []
-    created, known = f"{metric.name}_created", len(before)
-    for sample in metric.samples:
-        name, labels, at = sample.name, sample.labels, len(heads)
-        if name == created:
-            continue
-        same = at < known and before[at].name == name and before[at].labels == labels
-        head = before[at] if same else _Head(name, labels, _head(name, labels))
+    created = f"{metric.name}_created"
+    samples = [sample for sample in metric.samples if sample[0] != created]
+    for (name, labels, value, *_), kept in zip_longest(samples, before[: len(samples)]):
+        head = kept if kept and kept[0] == name and kept[1] == labels else (name, labels, _head(name, labels))
         heads.append(head)
-        lines.append(head.text + floatToGoString(sample.value))  # type: ignore[no-untyped-call]
+        lines.append(head[2] + floatToGoString(value))  # type: ignore[no-untyped-call]
     return heads
 
 

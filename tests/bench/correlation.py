@@ -84,7 +84,7 @@ def scorer_throughput(count: int = 12) -> float:
 
 
 def scrape(least: int) -> tuple[int, float, float]:
-    """(series, milliseconds, of which on a processor) of `/metrics` of a scorer at the limits of its labels, padded to `least` series."""
+    """(series, milliseconds, of which computing) of a scorer at the limits of its labels, padded to `least` series."""
     disable_created_metrics()  # as where metrics are served
     registry = CollectorRegistry()
     metrics = ScorerMetrics(registry)
