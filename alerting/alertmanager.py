@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from alerting.alert import ACTIVE, Alert
 from alerting.catalogue import CATALOGUE
-from alerting.lifecycle import ACTIVE, Alert
+from alerting.finding import Case
 
 ENDS_AFTER: Final = timedelta(minutes=5)
 """Alertmanager takes an alert for resolved that nobody has posted for so long."""
@@ -44,6 +45,8 @@ def posted(alert: Alert, now: datetime, links: Links) -> dict[str, JsonValue] | 
         FINGERPRINT: alert.fingerprint,
         **{key: value[:_LONGEST] for key, value in alert.subject.items()},
     }
+    if alert.model_version:  # never changes while it fires: a label that changed would be another alert
+        labels.setdefault("model_version", alert.model_version[:_LONGEST])
     annotations = {
         "summary": kind.summary,
         "description": alert.detail,
@@ -71,12 +74,16 @@ def _case(alert: Alert, links: Links) -> dict[str, str]:
             f"characters {case.start} to {case.end}"
         )
     if links.case:
-        told["case_link"] = links.case.format(
-            tenant=quote(case.tenant_id, safe=""),
-            conversation=quote(case.conversation_id, safe=""),
-            verdict=quote(case.verdict_id, safe=""),
-        )
+        told["case_link"] = _link(links.case, case)
     return told
+
+
+def _link(template: str, case: Case) -> str:
+    """Other braces in the template are left as they are. Quoted ids hold none, so nothing is filled in twice."""
+    ids = {"tenant": case.tenant_id, "conversation": case.conversation_id, "verdict": case.verdict_id}
+    for name, value in ids.items():
+        template = template.replace(f"{{{name}}}", quote(value, safe=""))
+    return template
 
 
 def silenced_fingerprints(alerts: Iterable[Any]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""An alert for a single conversation, where a flag is grave enough to wake somebody by itself."""
+"""An alert for a single conversation, where a flag is grave enough to be looked at by itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerting.finding import Case, Condition, Finding
+from alerting.limits import HourlyLimit, Spaced
 from alerting.severity import Severity, severity_of
-from alerting.time_windows import Counts
 from alerting.tracking import Tracked
 from detectors.verdict import Verdict
 
@@ -22,8 +22,9 @@ class _Flagged:
 class CaseFlagged:
     """A `Rule`: flags of critical severity, at a probability of `limit` or more.
 
-    At most `per_hour` new conversations an hour and tenant: in a flood, the burn says what is going on and each single
-    case can be found in the database. `suppressed` counts the others.
+    For working hours (`alerting.catalogue`): what wakes somebody is `SevereFlags`, which needs no correlator; this says
+    where to look. At most `per_hour` new conversations an hour and tenant: in a flood, the burn says what is going on
+    and each single case can be found in the database. `suppressed` counts the others.
     """
 
     def __init__(
@@ -34,29 +35,25 @@ class CaseFlagged:
         per_hour: int = 10,
         hold: timedelta = timedelta(hours=1),
     ) -> None:
-        self.suppressed = 0
         self._limit = limit
-        self._per_hour = per_hour
         self._hold = hold
+        self.suppressed = 0
+        self._hourly = HourlyLimit(per_hour, most=most)
+        self._refused = Spaced(most, timedelta(hours=1))
         self._cases: Tracked[tuple[str, str], _Flagged] = Tracked(most, lambda _: _Flagged())
-        self._new: Tracked[str, Counts] = Tracked(
-            1_000, lambda _: Counts(bucket=timedelta(minutes=5), span=timedelta(hours=1), width=1)
-        )
 
     def observe(self, verdict: Verdict, at: datetime) -> None:
         """See `alerting.finding.Rule`."""
-        if severity_of(verdict.flagged) is not Severity.CRITICAL:
+        grave = [label for label in verdict.flagged if severity_of((label,)) is Severity.CRITICAL]
+        if not grave:
             return
-        case = Case.of(verdict)
-        if max(case.score, verdict.misalignment or 0.0) < self._limit:
+        case = max((Case.of(verdict, label) for label in grave), key=lambda each: each.score)
+        if case.score < self._limit:
             return
         key = (verdict.tenant_id, verdict.conversation_id)
-        if self._cases.get(key) is None:
-            recent = self._new.touch(verdict.tenant_id)
-            if recent.totals(timedelta(hours=1), at)[0] >= self._per_hour:
-                self.suppressed += 1
-                return
-            recent.add(at, 1.0)
+        if self._cases.get(key) is None and not self._hourly.admits(verdict.tenant_id, at):
+            self.suppressed += self._refused.admits(key, at)
+            return
         state = self._cases.touch(key)
         state.case, state.at = case, max(at, state.at or at)
 

@@ -49,6 +49,7 @@ _ALL: Final = (
     AlertKind("ConsumerLagGrowing", Severity.HIGH, "blindness", "prometheus", "A consumer falls behind"),
     AlertKind("NoEvents", Severity.HIGH, "blindness", "prometheus", "No transcripts arrive"),
     AlertKind("ScorerDown", Severity.CRITICAL, "blindness", "prometheus", "No scorer is running"),
+    AlertKind("ServiceRestarting", Severity.CRITICAL, "blindness", "prometheus", "A service starts again and again"),
     AlertKind("BundleNotLoaded", Severity.CRITICAL, "blindness", "prometheus", "A scorer runs without a bundle"),
     AlertKind("CpuOnGpuNode", Severity.HIGH, "blindness", "prometheus", "A GPU is there and is not used"),
     AlertKind("DeadLetterShareHigh", Severity.CRITICAL, "blindness", "prometheus", "Too much cannot be read"),

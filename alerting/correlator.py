@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from alerting.alert import Transition
 from alerting.finding import Finding, Rule
-from alerting.lifecycle import NONE_SILENCED, Lifecycle, Transition
+from alerting.lifecycle import NONE_SILENCED, Lifecycle
 from alerting.time_windows import event_time
 from detectors.verdict import Arm, Verdict
 
 STEP: Final = timedelta(seconds=15)
 _MOST_STEPS: Final = 2_000
-"""Of one `advance`: after a longer gap, time jumps."""
+"""At once: after a longer gap, time jumps."""
 
 
 class Taken(StrEnum):
@@ -56,6 +57,10 @@ class Correlator:
     def lifecycle(self) -> Lifecycle:
         return self._lifecycle
 
+    @property
+    def horizon(self) -> timedelta:
+        return self._horizon
+
     def take(self, verdict: Verdict, appended_at: datetime) -> Taken:
         """Shows the rules one verdict. An event counts once, however often and by whatever bundle it is judged."""
         if verdict.synthetic:
@@ -85,16 +90,19 @@ class Correlator:
 
     def advance(self, to: datetime, silenced: Callable[[str], bool] = NONE_SILENCED) -> list[Transition]:
         """Asks the rules at every full step up to `to`, in order. Nothing happens before the first full step."""
+        return [transition for _, found in self.steps(to, silenced) for transition in found]
+
+    def steps(
+        self, to: datetime, silenced: Callable[[str], bool] = NONE_SILENCED
+    ) -> Iterator[tuple[datetime, list[Transition]]]:
+        """As `advance`, one step for each `next`: its time, and what changed."""
         last = self._floor(to)
-        if self._stepped_at is None:
-            self._stepped_at = last - self._step
-        steps = max(0, round((last - self._stepped_at) / self._step))
-        transitions = []
-        for number in range(max(0, steps - _MOST_STEPS) + 1, steps + 1):
-            at = self._stepped_at + number * self._step
-            transitions += self._lifecycle.step(self._findings(at), at, silenced)
-        self._stepped_at = max(self._stepped_at, last)
-        return transitions
+        stepped = last - self._step if self._stepped_at is None else self._stepped_at
+        count = max(0, round((last - stepped) / self._step))
+        for number in range(max(0, count - _MOST_STEPS) + 1, count + 1):
+            self._stepped_at = at = stepped + number * self._step
+            yield at, self._lifecycle.step(self._findings(at), at, silenced)
+        self._stepped_at = max(stepped, last)
 
     def begin(self, at: datetime) -> None:
         """Time begins here: steps before are not made up for."""

@@ -29,6 +29,8 @@ class Case:
     verdict_id: str
     category: str
     score: float
+    at: datetime | None = None
+    model_version: str | None = None
     message_id: str | None = None
     message_index: int | None = None
     part_index: int | None = None
@@ -36,19 +38,21 @@ class Case:
     end: int | None = None
 
     @classmethod
-    def of(cls, verdict: Verdict) -> Case:
-        """The verdict's first evidence, which is that of its strongest category."""
-        category = verdict.flagged[0] if verdict.flagged else "misalignment"
+    def of(cls, verdict: Verdict, category: str | None = None) -> Case:
+        """The verdict's first evidence of `category`, without one of its strongest. Where there is none, its first."""
+        category = category or (verdict.flagged[0] if verdict.flagged else "misalignment")
         case = cls(
             tenant_id=verdict.tenant_id,
             conversation_id=verdict.conversation_id,
             verdict_id=str(verdict.verdict_id),
             category=category,
             score=verdict.scores.get(category, verdict.misalignment or 0.0),
+            at=min(verdict.occurred_at, verdict.decided_at),  # a sender's clock that runs ahead is not believed
+            model_version=verdict.observed.model.version if verdict.observed else None,
         )
         if not verdict.evidence:
             return case
-        first = verdict.evidence[0]
+        first = next((each for each in verdict.evidence if each.category == category), verdict.evidence[0])
         return replace(
             case,
             message_id=first.message_id,
@@ -57,6 +61,11 @@ class Case:
             start=first.start,
             end=first.end,
         )
+
+
+def newest(cases: Iterable[Case]) -> datetime | None:
+    """When the last event behind `cases` happened; None where there are none, or nobody noted it."""
+    return max((case.at for case in cases if case.at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,19 +21,38 @@ _HEX: Final = 8 * _ROWS
 .7, .12 at .3 (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3)."""
 _ALIKE: Final = 0.65
 _CASES: Final = 3
+_A_BAND: Final = 4
+"""Groups that are looked for by one band."""
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What one conversation got: until when, in how many events, and whether one of them was flagged."""
+
+    latest: float
+    events: int = 0
+    unsafe: bool = False
 
 
 @dataclass(slots=True)
 class _Group:
-    signature: str
-    unsafe: dict[str, bool] = field(default_factory=dict)
-    seen: dict[str, datetime] = field(default_factory=dict)
-    cases: dict[str, Case] = field(default_factory=dict)
+    """Conversations with nearly the same prompt, by a hash of their ids, and cases of the latest unsafe ones."""
 
-    def forget(self, before: datetime) -> None:
-        for conversation in [name for name, at in self.seen.items() if at < before]:
-            del self.seen[conversation], self.unsafe[conversation]
-            self.cases.pop(conversation, None)
+    signature: str
+    answers: dict[int, _Answers] = field(default_factory=dict)
+    cases: dict[int, Case] = field(default_factory=dict)
+
+    def forget(self, before: float) -> None:
+        for key in [key for key, answers in self.answers.items() if answers.latest < before]:
+            self.drop(key)
+
+    def drop(self, key: int) -> None:
+        del self.answers[key]
+        self.cases.pop(key, None)
+
+    def expected(self, share: float) -> float:
+        """The share of unsafe conversations, where `share` of all events are flagged, whichever they are."""
+        return sum(1 - (1 - share) ** each.events for each in self.answers.values()) / len(self.answers)
 
 
 Key = tuple[str, str, str]
@@ -40,29 +60,31 @@ Key = tuple[str, str, str]
 
 class InconsistentAnswers:
     """A `Rule`. A group of near-duplicate prompts is found out where at least `fewest_unsafe` and no more than half of
-    its conversations were flagged, and more of them than the flagged share of all traffic explains (a binomial tail,
-    corrected for the number of groups).
+    its conversations were flagged, and more of them than the flagged share of all traffic explains in conversations of
+    their lengths (a binomial tail, corrected for the number of groups that are large enough).
 
-    Of a group the latest `conversations` count, each once.
+    Of a group the latest `conversations` count, each once. What has no prompt, such as an answer that is sent apart,
+    belongs to the last prompt of its conversation.
     """
 
     def __init__(
         self,
         *,
-        most: int = 5_000,
+        most: int = 2_000,
         fewest: int = 8,
         fewest_unsafe: int = 2,
         level: float = 1e-3,
         window: timedelta = timedelta(hours=24),
-        conversations: int = 200,
+        conversations: int = 150,
     ) -> None:
         self._fewest = fewest
         self._fewest_unsafe = fewest_unsafe
         self._level = level
         self._window = window
         self._most_conversations = conversations
-        self._groups: Tracked[Key, _Group] = Tracked(most, lambda _: _Group(""))
+        self._groups: Tracked[Key, _Group] = Tracked(most, lambda _: _Group(""), spared=lambda group: bool(group.cases))
         self._bands: Tracked[tuple[str, str, int, str], list[Key]] = Tracked(_BANDS * most, lambda _: [])
+        self._asked: Tracked[tuple[str, str], list[Key]] = Tracked(4 * most, lambda _: [])
         self._events = self._flagged = 0.0
 
     def observe(self, verdict: Verdict, at: datetime) -> None:
@@ -71,45 +93,66 @@ class InconsistentAnswers:
             return
         unsafe = bool(verdict.flagged)
         self._events, self._flagged = self._events * 0.99999 + 1, self._flagged * 0.99999 + unsafe
-        if verdict.observed is None or verdict.observed.prompt is None:
+        group = self._group_of(verdict)
+        if group is None:
             return
-        agent = verdict.observed.agent.name or ""
-        group = self._group(verdict.tenant_id, agent, verdict.observed.prompt)
-        conversation = verdict.conversation_id
-        group.unsafe[conversation] = group.unsafe.get(conversation, False) or unsafe
-        group.seen[conversation] = max(at, group.seen.get(conversation, at))
-        if unsafe and (conversation in group.cases or len(group.cases) < _CASES):
-            group.cases[conversation] = Case.of(verdict)
-        if len(group.seen) > self._most_conversations:
-            group.forget(sorted(group.seen.values())[1])
+        key = hash(verdict.conversation_id)
+        answers = group.answers.setdefault(key, _Answers(at.timestamp()))
+        answers.latest, answers.events = max(at.timestamp(), answers.latest), answers.events + 1
+        answers.unsafe = answers.unsafe or unsafe
+        if unsafe:
+            group.cases.pop(key, None)
+            group.cases[key] = Case.of(verdict)  # the latest ones: what people have closed is opened by news
+            if len(group.cases) > _CASES:
+                del group.cases[next(iter(group.cases))]
+        if len(group.answers) > self._most_conversations:
+            group.drop(min(group.answers, key=lambda each: group.answers[each].latest))
 
-    def _group(self, tenant: str, agent: str, signature: str) -> _Group:
-        bands = [(tenant, agent, n, signature[n * _HEX : (n + 1) * _HEX]) for n in range(_BANDS)]
-        for band in bands:
-            known = self._bands.get(band)
-            for key in known or ():
-                found = self._groups.get(key)
-                if found is not None and resemblance(found.signature, signature) >= _ALIKE:
-                    return self._groups.touch(key)
-        key = (tenant, agent, signature[:12])
+    def _group_of(self, verdict: Verdict) -> _Group | None:
+        if verdict.observed is None:
+            return None
+        conversation = (verdict.tenant_id, verdict.conversation_id)
+        if verdict.observed.prompt is None:
+            known = self._asked.get(conversation)
+            return self._groups.get(known[0]) if known else None
+        agent = verdict.observed.agent.name or ""
+        key = self._key(verdict.tenant_id, agent, verdict.observed.prompt)
+        self._asked.touch(conversation)[:] = [key]
+        return self._groups.touch(key)
+
+    def _key(self, tenant: str, agent: str, signature: str) -> Key:
+        """That of the group that `signature` belongs to; there is one from now on."""
+        found = self._near(tenant, agent, signature)
+        key = found or (tenant, agent, hashlib.sha256(signature.encode()).hexdigest()[:12])
         group = self._groups.touch(key)
         group.signature = group.signature or signature
-        for band in bands:
-            keys = self._bands.touch(band)
-            keys[:] = [*(each for each in keys if self._groups.get(each) is not None), key][-4:]
-        return group
+        for band in _bands(tenant, agent, group.signature):
+            keys = self._bands.touch(band)  # or a group in use would lose its bands to new ones
+            if key not in keys:
+                keys[:] = [*(each for each in keys if self._groups.get(each) is not None), key][-_A_BAND:]
+        return key
+
+    def _near(self, tenant: str, agent: str, signature: str) -> Key | None:
+        for band in _bands(tenant, agent, signature):
+            for key in self._bands.get(band) or ():
+                found = self._groups.get(key)
+                if found is not None and resemblance(found.signature, signature) >= _ALIKE:
+                    return key
+        return None
 
     def findings(self, now: datetime) -> Iterable[Finding]:
         """See `alerting.finding.Rule`."""
-        usual = max(0.005, self._flagged / self._events) if self._events else 1.0
+        share = max(0.005, self._flagged / self._events) if self._events else 1.0
+        since = now - self._window
+        for group in self._groups.values():
+            group.forget(since.timestamp())
+        looked_at = sum(len(group.answers) >= self._fewest for group in self._groups.values())
         for (tenant, agent, prompt), group in self._groups.items():
-            if not group.cases:
-                continue
-            group.forget(now - self._window)
-            unsafe, every = sum(group.unsafe.values()), len(group.unsafe)
+            unsafe, every = sum(each.unsafe for each in group.answers.values()), len(group.answers)
             if not unsafe:
                 continue
-            chance = tail(unsafe, every, usual) * len(self._groups)
+            usual = group.expected(share)
+            chance = tail(unsafe, every, usual) * looked_at
             enough = every >= self._fewest and self._fewest_unsafe <= unsafe <= every / 2
             met = enough and chance <= self._level
             yield Finding(
@@ -118,7 +161,7 @@ class InconsistentAnswers:
                 Condition.MET if met else Condition.CLEAR,
                 value=unsafe / every,
                 limit=usual,
-                since=min(group.seen.values()),
+                since=since,
                 until=now,
                 detail=f"{unsafe} of {every} conversations with nearly the same prompt were flagged",
                 cases=tuple(group.cases.values()) if met else (),
@@ -129,3 +172,7 @@ class InconsistentAnswers:
 
     def evicted(self) -> Mapping[str, int]:
         return {"prompt": self._groups.evicted}
+
+
+def _bands(tenant: str, agent: str, signature: str) -> list[tuple[str, str, int, str]]:
+    return [(tenant, agent, n, signature[n * _HEX : (n + 1) * _HEX]) for n in range(_BANDS)]

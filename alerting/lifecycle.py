@@ -1,4 +1,4 @@
-"""The states of an alert: pending → firing → resolved, and no data in between.
+"""The life of an alert: pending → firing → resolved, and no data in between.
 
 Pure: findings and a time go in, what changed comes out. What `step` returns is published, and `restore` takes up from
 what was published: a process that dies loses nothing and repeats nothing that it has said.
@@ -8,69 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
-from uuid import UUID, uuid5
 
-from pydantic import Field
-
+from alerting.alert import Alert, State, Transition
 from alerting.catalogue import CATALOGUE
+from alerting.closing import Closing, Closings
 from alerting.finding import Case, Condition, Finding
-from alerting.severity import Severity
-from detectors.transcript import Frozen, Moment
 
-_NAMESPACE: Final = UUID("d3c6b5c2-5a0e-5a57-9f3c-0d8f6b0b8a11")
 _MOST: Final = 10_000
 """Alerts at once. A flood of more is cut off: by then somebody has been called."""
-
-
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
-
-
-class State(StrEnum):
-    PENDING = "pending"
-    FIRING = "firing"
-    NO_DATA = "no_data"  # was firing, and nothing has been heard since: still an alert
-    RESOLVED = "resolved"
-
-
-ACTIVE: Final = frozenset({State.FIRING, State.NO_DATA})
-
-
-class Alert(Frozen):
-    """One alert about one subject, as it stands. `reason` says why it was resolved. No content of any conversation."""
-
-    fingerprint: str = Field(pattern="^[0-9a-f]{16}$")
-    alert: str
-    severity: Severity
-    subject: dict[str, str]
-    state: State
-    value: float
-    limit: float
-    detail: str = ""
-    since: Moment
-    until: Moment
-    cases: tuple[Case, ...] = ()
-    pending_at: Moment
-    started_at: Moment | None = None
-    changed_at: Moment
-    clear_since: Moment | None = None
-    notified_at: Moment | None = None
-    reason: str | None = None
-    silenced: bool = False
-
-    @property
-    def transition_id(self) -> UUID:
-        """The same whenever the same change of the same alert is worked out anew."""
-        return uuid5(_NAMESPACE, f"{self.fingerprint}/{self.started_at or self.pending_at}/{self.state}")
-
-
-class Transition(Frozen):
-    """What is to be published: `alert` as it is now, and whether people are to hear of it."""
-
-    alert: Alert
-    notify: bool
-    """Not of what is pending, nor of what is silenced."""
 
 
 NONE_SILENCED: Final[Callable[[str], bool]] = lambda _: False  # noqa: E731
@@ -85,15 +32,20 @@ class Lifecycle:
         pending_for: Mapping[str, timedelta] | None = None,
         resolve_after: timedelta = timedelta(minutes=5),
         keep_without_data: timedelta = timedelta(hours=1),
+        kept_longer: Mapping[str, timedelta] | None = None,
         renotify_every: timedelta = timedelta(hours=4),
     ) -> None:
-        """`pending_for`: by name of an alert, how long its condition must hold; alerts not named fire at once."""
+        """`pending_for`: by name of an alert, how long its condition must hold; alerts not named fire at once.
+        `kept_longer`, by name as well, stands in for `keep_without_data`.
+        """
         self._pending_for = dict(pending_for or {})
+        self._kept_longer = dict(kept_longer or {})
         self._resolve_after = resolve_after
         self._keep_without_data = keep_without_data
         self._renotify_every = renotify_every
         self._alerts: dict[str, Alert] = {}
         self._over_since: dict[str, datetime] = {}
+        self._closings = Closings()
         self._stepped_at: datetime | None = None
 
     def restore(self, alerts: Iterable[Alert]) -> None:
@@ -104,8 +56,26 @@ class Lifecycle:
             if alert.state is State.RESOLVED:
                 self._alerts.pop(alert.fingerprint, None)
                 self._over_since[alert.fingerprint] = alert.changed_at
+                if alert.closed_at is not None:
+                    self._closings.add(alert.fingerprint, alert.closed_at)
             else:
                 self._alerts[alert.fingerprint] = alert
+
+    def close(self, closing: Closing) -> list[Transition]:
+        """What changes because people have closed an alert: mostly, it is resolved.
+
+        Nothing changes where something has come since that nobody has looked at. The same again changes nothing.
+        """
+        alert = self._alerts.get(closing.fingerprint)
+        if alert is not None and alert.known_until > closing.at:
+            return []
+        self._closings.add(closing.fingerprint, closing.at)
+        if alert is None:
+            return []
+        at = max(closing.at, alert.changed_at)
+        after = _changed(alert, State.RESOLVED, at, reason="closed by people", closed_at=closing.at)
+        del self._alerts[closing.fingerprint]
+        return [Transition(alert=after, notify=_concerns(after, alert))]
 
     def alerts(self) -> list[Alert]:
         """What is pending, firing or without data."""
@@ -119,23 +89,29 @@ class Lifecycle:
             return []
         self._stepped_at = now
         found = {finding.fingerprint: finding for finding in findings}
+        self._closings.see(found)
         transitions = []
         for key in [*self._alerts, *(key for key in found if key not in self._alerts)]:
             before = self._alerts.get(key)
-            if before is None and (len(self._alerts) >= _MOST or now <= self._over_since.get(key, _NEVER)):
+            if before is None and not self._may_begin(found[key], now):
                 continue
             if before is not None and now <= before.changed_at:  # gone through again after a restart
                 continue
             after = self._next(before, found.get(key), now, silent=silenced(key))
             if after is None:
                 continue
-            if before is None or (before.state, before.notified_at) != (after.state, after.notified_at):
+            if before is None or _told(before) != _told(after):
                 transitions.append(Transition(alert=after, notify=_concerns(after, before)))
             if after.state is State.RESOLVED:
                 del self._alerts[key]
             else:
                 self._alerts[key] = after
         return transitions
+
+    def _may_begin(self, finding: Finding, now: datetime) -> bool:
+        if len(self._alerts) >= _MOST or now <= self._over_since.get(finding.fingerprint, _NEVER):
+            return False
+        return not self._closings.holds(finding)
 
     def _next(self, before: Alert | None, finding: Finding | None, now: datetime, *, silent: bool) -> Alert | None:
         """What follows `before`, mostly itself; None where there is still nothing."""
@@ -154,9 +130,10 @@ class Lifecycle:
             if now - since >= self._resolve_after:
                 return _changed(alert, State.RESOLVED, now, reason="the condition holds no more")
             return alert.model_copy(update={"clear_since": since})
+        alert = alert.model_copy(update={"clear_since": None})  # silence is no calm
         if alert.state is State.FIRING:
             return _changed(alert, State.NO_DATA, now)
-        if now - alert.changed_at >= self._keep_without_data:
+        if now - alert.changed_at >= self._kept_longer.get(alert.alert, self._keep_without_data):
             return _changed(alert, State.RESOLVED, now, reason="nothing was heard for too long")
         return alert
 
@@ -164,7 +141,7 @@ class Lifecycle:
         if alert.state is State.PENDING:
             if now - alert.pending_at < self._pending_for.get(alert.alert, timedelta(0)):
                 return alert
-            alert = _changed(alert, State.FIRING, now, started_at=now)
+            alert = _changed(alert, State.FIRING, now, started_at=now, model_version=_version(alert.cases))
         elif alert.state is State.NO_DATA:
             alert = _changed(alert, State.FIRING, now)
         due = alert.notified_at is None or now - alert.notified_at >= self._renotify_every
@@ -189,6 +166,17 @@ def _pending(finding: Finding, now: datetime) -> Alert:
 
 def _changed(alert: Alert, state: State, now: datetime, **more: object) -> Alert:
     return alert.model_copy(update={"state": state, "changed_at": now, **more})
+
+
+def _version(cases: Iterable[Case]) -> str | None:
+    """The model version that all `cases` have in common."""
+    versions = {case.model_version for case in cases}
+    return versions.pop() if len(versions) == 1 else None
+
+
+def _told(alert: Alert) -> tuple[object, ...]:
+    """What makes a change worth publishing."""
+    return alert.state, alert.notified_at, alert.silenced
 
 
 def _measured(finding: Finding) -> dict[str, object]:

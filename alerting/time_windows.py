@@ -59,9 +59,10 @@ class Counts:
         return tuple(sums)
 
     def series(self, now: datetime) -> list[tuple[int, tuple[float, ...]]]:
-        """(bucket number, amounts) of what is kept up to `now`, oldest first; empty buckets are left out."""
+        """(bucket number, amounts) of the span up to `now`, oldest first; empty buckets are left out."""
         last = self._number(now)
-        return [(number, tuple(self._buckets[number])) for number in sorted(self._buckets) if number <= last]
+        kept = sorted(number for number in self._buckets if last - self._kept < number <= last)
+        return [(number, tuple(self._buckets[number])) for number in kept]
 
     def _number(self, at: datetime) -> int:
         return int(at.timestamp() // self._bucket)

@@ -7,36 +7,29 @@ from datetime import datetime
 
 
 class Watermark:
-    """No record before the watermark is still to come, as far as append times go.
+    """No record that was appended before the watermark is still to come.
 
-    A partition that has been read to its end does not hold time back, one with a backlog does.
+    Every partition counts: one with a backlog holds time back, and one that nobody has heard of for a while does too.
     """
 
     def __init__(self) -> None:
-        self._latest: dict[int, datetime | None] = {}
-        self._ended: dict[int, bool] = {}
+        self._reached: dict[int, datetime | None] = {}
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """These are read from now on, and no others. None has been read to its end yet."""
-        kept = {partition: self._latest.get(partition) for partition in partitions}
-        self._latest, self._ended = kept, dict.fromkeys(kept, False)
+        """These are read from now on, and no others."""
+        self._reached = {partition: self._reached.get(partition) for partition in partitions}
 
-    def read(self, partition: int, appended_at: datetime, *, last: bool) -> None:
-        """A record has been read, `last`: as far as is known there is none behind it."""
-        latest = self._latest.get(partition)
-        self._latest[partition] = appended_at if latest is None else max(latest, appended_at)
-        self._ended[partition] = last
-
-    def ended(self, partition: int) -> None:
-        """The partition has been read to its end, or is empty."""
-        self._ended[partition] = True
+    def reached(self, partition: int, at: datetime) -> None:
+        """All that was appended to the partition before `at` has been read: it ended then, or a record of then came."""
+        before = self._reached.get(partition)
+        if partition in self._reached and (before is None or at > before):
+            self._reached[partition] = at
 
     def time(self, now: datetime) -> datetime | None:
-        """`now` where everything has been read, else the time of the partition that is furthest behind.
-
-        None while some partition with a backlog has not given a single record.
+        """The time of the partition that is furthest behind, `now` at most; None where of some partition, or of all,
+        nothing is known yet.
         """
-        behind = [self._latest.get(partition) for partition, ended in self._ended.items() if not ended]
-        if None in behind:
+        times = [at for at in self._reached.values() if at is not None]
+        if not times or len(times) < len(self._reached):
             return None
-        return min([now, *(latest for latest in behind if latest is not None)])
+        return min(now, *times)

@@ -115,19 +115,19 @@ class FloodGate:
     def __init__(self, *, limit: float, window: int) -> None:
         self._limit = limit
         self._latest: deque[bool] = deque(maxlen=window)
+        self._enough = max(10, window // 50)
 
-    def admit(self, dead: int, total: int) -> float:
-        """Counts a batch and returns the share of dead letters. Raises `DeadLetterFlood` above the limit.
+    @property
+    def share(self) -> float:
+        """Of dead letters among the latest records; 0 before a fiftieth of the window was seen, and at least 10."""
+        return sum(self._latest) / len(self._latest) if len(self._latest) >= self._enough else 0.0
 
-        Nothing is judged before a fiftieth of the window has been seen, and at least 10 records.
-        """
+    def admit(self, dead: int, total: int) -> None:
+        """Counts a batch. Raises `DeadLetterFlood` where the share is above the limit now."""
         self._latest.extend([True] * dead + [False] * (total - dead))
-        share = sum(self._latest) / max(1, len(self._latest))
-        enough = max(10, (self._latest.maxlen or 0) // 50)
-        if len(self._latest) >= enough and share > self._limit:
+        if self.share > self._limit:
             raise DeadLetterFlood(
-                f"{share:.0%} of the last {len(self._latest)} records cannot be read, the limit is {self._limit:.0%}: "
-                "is this the right topic? `plumbline dead-letters list` shows those before this batch; nothing of it "
-                "was committed"
+                f"{self.share:.0%} of the last {len(self._latest)} records cannot be read, the limit is "
+                f"{self._limit:.0%}: is this the right topic? `plumbline dead-letters list` shows those before this "
+                "batch; nothing of it was committed"
             )
-        return share

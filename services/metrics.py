@@ -1,18 +1,30 @@
 """Every metric of every process, and the labels they may carry.
 
 Label values come from small fixed sets, or pass through a limit behind which everything is `other`: whatever comes in,
-the number of series stays bounded. Nothing of any content is in them. Synthetic probes count in `ProbeMetrics` alone.
+the number of series stays bounded. Nothing of any content is in them.
+
+Synthetic probes are work like any other: they count in what `StreamMetrics` says, in windows, tokens and time spent.
+They are left out of what is said about the monitored models (verdicts, flags, probabilities, detection, cases).
+
+A counter that an alert watches starts at 0 for all of its labels, wherever these are known beforehand: one that appears
+only with its first event has no increase then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
+from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detectors.classifier import Classifier, ClassifierOutput, WindowBatch
 from detectors.detector import Detector
+from detectors.verdict import Cause, Status
+from services.exposition import serve
+from services.probing.bookkeeping import Kind, Outcome
 
 GPU_DRIVER = Path("/proc/driver/nvidia")
 OTHER = "other"
@@ -20,6 +32,7 @@ UNKNOWN = "unknown"
 MOST_MODEL_VERSIONS = 20
 MOST_TENANTS = 50
 _LONGEST_VALUE = 64
+NOTIFICATION_OUTCOMES: Final = ("accepted", "refused", "unreachable")
 
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
@@ -52,7 +65,7 @@ class StreamMetrics:
     """What every consumer of a topic reports."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Records that were delivered and committed, by what became of them: all that was consumed.
+        # Records that were delivered and committed, by what became of them: all that was consumed, probes too.
         self.records = Counter("plumbline_records", "Records handled", ["outcome"], registry=registry)
         # Records that Kafka dropped before they were read: never scored, so any increase is worth a page.
         self.lost = Counter("plumbline_lost_records", "Records dropped by Kafka unread", registry=registry)
@@ -74,7 +87,8 @@ class StreamMetrics:
         )
         # Attempts that failed because a broker or database was away.
         self.retries = Counter("plumbline_retries", "Failed attempts that were retried", ["step"], registry=registry)
-        # Share of dead letters among the latest records; at PLUMBLINE_DEAD_LETTER_LIMIT the service stops.
+        # Share of dead letters among the latest records, 0 until there are enough to judge by; above
+        # PLUMBLINE_DEAD_LETTER_LIMIT the service stops.
         self.dead_letter_share = Gauge("plumbline_dead_letter_share", "Share of recent dead letters", registry=registry)
         # Dead letters by the codec's reason code.
         self.dead_letters = Counter(
@@ -94,6 +108,8 @@ class ScorerMetrics:
         self.incomplete = Counter(
             "plumbline_incomplete_verdicts", "Unscored and partial verdicts", ["status", "cause"], registry=registry
         )
+        for status, cause in product((Status.UNSCORED, Status.PARTIAL), Cause):
+            self.incomplete.labels(status.value, cause.value)
         # Events with any flag, by severity (`alerting.severity`), model version and arm.
         self.flagged = Counter(
             "plumbline_flagged_events", "Events flagged", ["severity", "model_version", "arm"], registry=registry
@@ -120,10 +136,10 @@ class ScorerMetrics:
         self.detection_seconds = Histogram(
             "plumbline_detection_seconds", "Seconds from event to verdict", buckets=_WAITS, registry=registry
         )
-        # Windows by how far they went: screened (all), encoded (past the screen), audited (stopped by the screen, drawn
-        # for audit), missed (audited, and the encoder alone would have flagged them: what the screen costs).
+        # Windows by how far they went, those of probes too: screened (all), encoded (past the screen), audited (stopped
+        # by the screen, drawn for audit), missed (audited, and the encoder alone would have flagged them).
         self.windows = Counter("plumbline_windows", "Windows scored", ["stage"], registry=registry)
-        # Tokens in screened windows, overlap included.
+        # Tokens in screened windows, overlap and probes included.
         self.tokens = Counter("plumbline_tokens", "Tokens screened", registry=registry)
         # Time and windows of one call of a classifier (screen, encoder).
         self.inference_seconds = Histogram(
@@ -190,16 +206,20 @@ class RecorderMetrics:
     """What the recorder reports besides."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Verdicts read and safely in the database, by status; `known` are those that were there before.
+        # Verdicts read and safely in the database, by status, without probes; `known` are those that were there before,
+        # with probes.
         self.recorded = Counter("plumbline_recorded_verdicts", "Verdicts recorded", ["status"], registry=registry)
         self.known = Counter("plumbline_known_verdicts", "Verdicts recorded before", registry=registry)
         # Transcripts read: kept (redacted), or skipped (probes, what cannot be read, or nothing is to be kept).
         self.transcripts = Counter(
             "plumbline_recorded_transcripts", "Transcripts recorded", ["outcome"], registry=registry
         )
-        # Cases that nobody has acknowledged yet, by severity, and the age in seconds of the oldest one.
+        # Cases that nobody has acknowledged yet, and the age in seconds of the oldest one, by severity. Every recorder
+        # says the same: take the largest, not the sum.
         self.open_cases = Gauge("plumbline_open_cases", "Cases not acknowledged", ["severity"], registry=registry)
-        self.oldest_case = Gauge("plumbline_oldest_open_case_seconds", "Age of the oldest open case", registry=registry)
+        self.oldest_case = Gauge(
+            "plumbline_oldest_open_case_seconds", "Age of the oldest open case", ["severity"], registry=registry
+        )
         # Seconds from opening a case to its acknowledgement.
         self.acknowledge_seconds = Histogram(
             "plumbline_acknowledge_seconds", "Seconds to acknowledge a case", buckets=_WAITS, registry=registry
@@ -212,8 +232,9 @@ class CorrelatorMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         # Verdicts taken in, by outcome: counted, duplicate, late (older than any window), synthetic, unreadable.
         self.verdicts = Counter("plumbline_correlated_verdicts", "Verdicts correlated", ["outcome"], registry=registry)
-        # Seconds that the correlator's time lies behind the clock.
+        # Seconds that the correlator's time lies behind the clock; NaN until it knows.
         self.behind = Gauge("plumbline_correlator_behind_seconds", "How far behind it is", registry=registry)
+        self.behind.set(math.nan)
         # Partitions of the verdict topic that it reads: with fewer than all of them its counts are wrong.
         self.partitions = Gauge("plumbline_correlator_partitions", "Partitions read", ["state"], registry=registry)
         # Alerts by name (`alerting.catalogue`) and state: pending, firing, no_data.
@@ -224,10 +245,14 @@ class CorrelatorMetrics:
         )
         # Posts to Alertmanager by outcome: accepted, refused, unreachable.
         self.notifications = Counter("plumbline_notifications", "Posts to Alertmanager", ["outcome"], registry=registry)
+        for outcome in NOTIFICATION_OUTCOMES:
+            self.notifications.labels(outcome)
         # What is kept in memory, by kind (agent, conversation, ...): entries, entries dropped to stay within the limit.
         self.tracked = Gauge("plumbline_tracked_entries", "Entries in memory", ["kind"], registry=registry)
         self.evicted = Counter("plumbline_evicted_entries", "Entries dropped for space", ["kind"], registry=registry)
-        # Drift by what is watched (misalignment, characters, ...) and test (psi, adwin, kswin): its latest statistic.
+        # Conversations that a rule kept quiet about because it had named so many within the hour.
+        self.suppressed = Counter("plumbline_suppressed_alerts", "Alerts not raised", ["rule"], registry=registry)
+        # Drift by what is watched (misalignment, characters, ...) and test (psi, adwin_mean): its latest statistic.
         self.drift = Gauge("plumbline_drift_statistic", "Drift statistics", ["input", "test"], registry=registry)
 
 
@@ -237,6 +262,8 @@ class ProbeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         # Probes by kind (misaligned, aligned) and outcome: flagged, clear, unscored, lost (no verdict in time).
         self.probes = Counter("plumbline_probes", "Synthetic transcripts", ["kind", "outcome"], registry=registry)
+        for kind, outcome in product(get_args(Kind), Outcome):
+            self.probes.labels(kind, outcome.value)
         # Seconds from sending a probe to reading its verdict.
         self.seconds = Histogram(
             "plumbline_probe_seconds", "Seconds from probe to verdict", buckets=_WAITS, registry=registry
@@ -278,4 +305,4 @@ class OutboxMetrics:
 
 def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> None:
     """Serves `/metrics` in a thread until the process ends. Raises `OSError` where the port is taken."""
-    start_http_server(port, addr=host, registry=registry)
+    serve(registry, host, port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from threading import Event
 from types import FrameType
 from typing import TypeVar
@@ -45,7 +46,7 @@ def run_scorer(settings: Settings, stop: Event) -> None:
     """Scores transcripts until `stop`."""
     log = get_logger("scorer")
     registry = _registry(settings)
-    metrics = ScorerMetrics(registry)
+    stream_metrics, metrics = StreamMetrics(registry), ScorerMetrics(registry)  # at 0 before a bundle is loaded
     detector = configured_detector(settings)
     metrics.loaded(detector, settings.provider.value)
     scorer = Scorer(
@@ -55,7 +56,7 @@ def run_scorer(settings: Settings, stop: Event) -> None:
         metrics=metrics,
     )
     log.info("ready", bundle=detector.version, uncovered=detector.manifest.uncovered)
-    _run(settings, registry, scorer, topics=["transcripts"], group="scorer", stop=stop)
+    _run(settings, stream_metrics, scorer, topics=["transcripts"], group="scorer", stop=stop)
     log.info("stopped")
 
 
@@ -63,6 +64,7 @@ def run_recorder(settings: Settings, stop: Event) -> None:
     """Records verdicts and dead letters until `stop`."""
     log = get_logger("recorder")
     registry = _registry(settings)
+    stream_metrics, metrics = StreamMetrics(registry), RecorderMetrics(registry)
     engine = open_engine(settings.database_url.get_secret_value())
     upgrade(engine)
     salt = salt_of(Database(engine))
@@ -71,12 +73,12 @@ def run_recorder(settings: Settings, stop: Event) -> None:
         verdict_topic=settings.topic("verdicts"),
         transcript_topic=settings.topic("transcripts"),
         archivist=archivist_of(settings, salt) if settings.store_conversations else None,
-        metrics=RecorderMetrics(registry),
+        metrics=metrics,
     )
     log.info("ready", database=engine.url.get_backend_name())
     topics = ["verdicts", "transcripts.dead", "verdicts.dead"]
     topics += ["transcripts"] if settings.store_conversations else []
-    _run(settings, registry, recorder, topics=topics, group="recorder", stop=stop)
+    _run(settings, stream_metrics, recorder, topics=topics, group="recorder", stop=stop, idle=recorder.report)
     log.info("stopped")
 
 
@@ -134,16 +136,16 @@ def _registry(settings: Settings) -> CollectorRegistry:
 
 def _run(
     settings: Settings,
-    registry: CollectorRegistry,
+    metrics: StreamMetrics,
     handler: Handler[Prepared],
     *,
     topics: list[str],
     group: str,
     stop: Event,
+    idle: Callable[[], None] = lambda: None,
 ) -> None:
     names = [settings.topic(topic) for topic in topics]
     require_topics(settings, all_topics(settings))  # those that are written to as well
-    metrics = StreamMetrics(registry)
     log = get_logger(group)
 
     def on_lost(records: int) -> None:
@@ -163,5 +165,6 @@ def _run(
             flood_gate=FloodGate(limit=settings.dead_letter_limit, window=settings.dead_letter_window),
             max_dead_letter_bytes=settings.record_max_bytes,
             metrics=metrics,
+            idle=idle,
         )
         stream.run(stop)

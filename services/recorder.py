@@ -94,7 +94,7 @@ class Recorder:
         now = self._clock()
         new = self._store.record(prepared.verdicts, prepared.letters, prepared.transcripts, now=now)
         self._metrics.known.inc(len(prepared.verdicts) - new)
-        statuses = Counter(verdict.status.value for verdict in prepared.verdicts)
+        statuses = Counter(verdict.status.value for verdict in prepared.verdicts if not verdict.synthetic)
         for status, count in statuses.items():
             self._metrics.recorded.labels(status).inc(count)
         self._metrics.transcripts.labels("kept").inc(len(prepared.transcripts))
@@ -106,15 +106,21 @@ class Recorder:
             dead_letters=prepared.unreadable, outcomes={name: count for name, count in outcomes.items() if count}
         )
 
+    def report(self) -> None:
+        """Brings what is said about cases up to date, at most every 15 seconds: they grow older, and people acknowledge
+        them elsewhere, while no verdict comes. Raises `TransientError` without a database.
+        """
+        self._report(self._clock())
+
     def _report(self, now: datetime) -> None:
-        """Brings what is said about cases up to date, at most every 15 seconds. People acknowledge them elsewhere."""
         if self._reported_at is not None and now - self._reported_at < _REPORT_EVERY:
             return
         self._reported_at = now
-        by_severity, oldest = self._store.open_cases()
+        found = self._store.open_cases()
         for severity in Severity:
-            self._metrics.open_cases.labels(severity.value).set(by_severity.get(severity.value, 0))
-        self._metrics.oldest_case.set((now - oldest).total_seconds() if oldest else 0)
+            count, oldest = found.get(severity.value, (0, now))
+            self._metrics.open_cases.labels(severity.value).set(count)
+            self._metrics.oldest_case.labels(severity.value).set((now - oldest).total_seconds())
         for at, seconds in self._store.waits(self._waits_seen):
             self._metrics.acknowledge_seconds.observe(seconds)
             self._waits_seen = at

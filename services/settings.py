@@ -81,7 +81,9 @@ class Settings(BaseSettings):
         default=None, gt=0, lt=1, description="share of events that may be flagged; none: the bundle's"
     )
 
-    probe_interval_seconds: float = Field(default=30, ge=0.1, le=3600, description="between synthetic transcripts")
+    probe_interval_seconds: float = Field(
+        default=30, ge=0.1, le=60, description="between synthetic transcripts; alerts count those of an hour"
+    )
     probe_timeout_seconds: float = Field(default=120, ge=0.1, le=3600, description="without a verdict, a probe is lost")
     probe_tenant: str = Field(default="plumbline-probe", min_length=1, max_length=100)
 

@@ -96,7 +96,9 @@ class Stream(Generic[Prepared]):
         metrics: StreamMetrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
+        """`idle` is called between polls while nothing comes; a `TransientError` of it is for the next time."""
         self._source = source
         self._handler = handler
         self._sink = sink
@@ -107,6 +109,7 @@ class Stream(Generic[Prepared]):
         self._metrics = metrics
         self._clock = clock
         self._sleep = sleep
+        self._idle = idle
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set; what has been polled by then is still delivered and committed."""
@@ -119,6 +122,8 @@ class Stream(Generic[Prepared]):
                     following = _Staged(records, preparing.submit(self._prepare, records))
                 if staged:
                     self._settle(staged)
+                elif not following:
+                    self._rest()
                 staged = following
 
     def _prepare(self, records: Sequence[Record]) -> Prepared:
@@ -139,13 +144,21 @@ class Stream(Generic[Prepared]):
             size += sum(len(record.value or b"") for record in more)
         return records
 
+    def _rest(self) -> None:
+        try:
+            self._idle()
+        except TransientError:
+            self._metrics.retries.labels("idle").inc()
+
     def _settle(self, staged: _Staged[Prepared]) -> None:
         # 1. The rest of the work.
         prepared = staged.prepared.result()
         handled = self._retrying("complete", lambda: self._handler.complete(prepared))
         # 2. Stop rather than dead-letter everything.
-        share = self._flood_gate.admit(len(handled.dead_letters), len(staged.records))
-        self._metrics.dead_letter_share.set(share)
+        try:
+            self._flood_gate.admit(len(handled.dead_letters), len(staged.records))
+        finally:
+            self._metrics.dead_letter_share.set(self._flood_gate.share)
         # 3. Deliver, and wait until the broker has it all.
         outgoing = [*handled.outgoing, *self._buried(handled.dead_letters)]
         if outgoing:

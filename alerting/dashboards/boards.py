@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from alerting.dashboards.panels import Board, Panel, Query
+from alerting.dashboards.panels import Board, Panel, Query, Variable
 
 _REAL: Final = 'arm!="shadow"'
-_FLAGGED: Final = f"sum by (model_version) (increase(plumbline_flagged_events_total{{{_REAL}}}[$__range]))"
 _SCORED: Final = f'sum by (model_version) (increase(plumbline_verdicts_total{{{_REAL}, status!="unscored"}}[$__range]))'
+# Of a version without a flag there is no series of flags: it has 0 of them, and belongs into every comparison.
+_FLAGGED: Final = (
+    f"(sum by (model_version) (increase(plumbline_flagged_events_total{{{_REAL}}}[$__range])) or 0 * {_SCORED})"
+)
 
 
 def _wilson(sign: str) -> str:
@@ -27,6 +30,16 @@ def _of(version: str) -> tuple[str, str]:
     )
 
 
+def _share(chosen: str = "") -> str:
+    """Flagged share of scored events at each moment, by model version; 0 for one without a flag."""
+    labels = f"{_REAL}, {chosen}" if chosen else _REAL
+    scored = (
+        f'sum by (model_version) (rate(plumbline_verdicts_total{{{labels}, status!="unscored"}}[$__rate_interval]))'
+    )
+    flagged = f"sum by (model_version) (rate(plumbline_flagged_events_total{{{labels}}}[$__rate_interval]))"
+    return f"({flagged} or 0 * {scored}) / {scored}"
+
+
 def _difference(sign: str) -> str:
     """Candidate's flagged share less the baseline's; or one end of its 95 % interval (Agresti and Caffo, 2000: one
     flagged and one clear event are added to both, so that a version without flags has an interval too).
@@ -39,14 +52,12 @@ def _difference(sign: str) -> str:
     return f"({p1} - {p2}) {sign} 1.96 * {error}"
 
 
+_DEAD: Final = '(sum(increase(plumbline_dead_letters_total{job="plumbline-scorer"}[$__range])) or vector(0))'
 _BLIND: Final = (
-    '(sum(rate(plumbline_incomplete_verdicts_total{status="unscored", cause!~"says_nothing|empty"}[$__rate_interval]))'
-    ' or vector(0)) + (sum(rate(plumbline_dead_letters_total{job="plumbline-scorer"}[$__rate_interval])) or vector(0))'
+    '(sum(increase(plumbline_incomplete_verdicts_total{status="unscored", cause!~"says_nothing|empty"}[$__range]))'
+    f" or vector(0)) + {_DEAD}"
 )
-_RECEIVED: Final = (
-    "sum(rate(plumbline_verdicts_total[$__rate_interval]))"
-    ' + (sum(rate(plumbline_dead_letters_total{job="plumbline-scorer"}[$__rate_interval])) or vector(0))'
-)
+_RECEIVED: Final = f"(sum(increase(plumbline_verdicts_total[$__range])) or vector(0)) + {_DEAD}"
 
 
 def _quantile(share: str, metric: str, by: str = "") -> str:
@@ -72,7 +83,7 @@ MISALIGNMENT: Final = Board(
             "Open cases",
             "Flagged conversations that nobody has acknowledged.",
             "short",
-            [Query("sum(plumbline_open_cases)", "open")],
+            [Query("sum(max by (severity) (plumbline_open_cases))", "open")],
             kind="number",
             span=4,
             limit=20,
@@ -124,9 +135,7 @@ MISALIGNMENT: Final = Board(
             "percentunit",
             [
                 Query(
-                    f"sum by (model_version) (rate(plumbline_flagged_events_total{{{_REAL}}}[$__rate_interval]))"
-                    " / sum by (model_version)"
-                    f' (rate(plumbline_verdicts_total{{{_REAL}, status!="unscored"}}[$__rate_interval]))',
+                    _share(),
                     "{{model_version}}",
                 )
             ],
@@ -168,7 +177,8 @@ HEALTH: Final = Board(
     [
         Panel(
             "Coverage",
-            "Scored of all that came in. Agents that said nothing, and empty conversations, are left out.",
+            "Scored of all that came in, over the dashboard's range. Agents that said nothing, and empty "
+            "conversations, are left out.",
             "percentunit",
             [Query(f"1 - ({_BLIND}) / ({_RECEIVED})", "coverage")],
             kind="number",
@@ -263,10 +273,19 @@ HEALTH: Final = Board(
         ),
         Panel(
             "Correlator behind",
-            "Seconds behind the clock, and partitions read of those there are.",
+            "Seconds behind the clock.",
             "s",
             [Query("max(plumbline_correlator_behind_seconds)", "behind")],
             limit=120,
+        ),
+        Panel(
+            "Partitions of the correlator",
+            "Read by each correlator, and those there are. With fewer, a second one runs, and both count wrongly.",
+            "short",
+            [
+                Query('sum by (instance) (plumbline_correlator_partitions{state="assigned"})', "read by {{instance}}"),
+                Query('max(plumbline_correlator_partitions{state="all"})', "there are"),
+            ],
         ),
         Panel(
             "Retries and failed notifications",
@@ -326,9 +345,7 @@ VERSIONS: Final = Board(
             "percentunit",
             [
                 Query(
-                    f'sum(rate(plumbline_flagged_events_total{{{_REAL}, model_version="${name}"}}[$__rate_interval]))'
-                    f' / sum(rate(plumbline_verdicts_total{{{_REAL}, model_version="${name}", status!="unscored"}}'
-                    "[$__rate_interval]))",
+                    _share(f'model_version="${name}"'),
                     name,
                 )
                 for name in ("candidate", "baseline")
@@ -368,8 +385,8 @@ VERSIONS: Final = Board(
         ),
     ],
     variables=(
-        ("baseline", "label_values(plumbline_verdicts_total, model_version)"),
-        ("candidate", "label_values(plumbline_verdicts_total, model_version)"),
+        Variable("baseline", "label_values(plumbline_verdicts_total, model_version)"),
+        Variable("candidate", "label_values(plumbline_verdicts_total, model_version)", last_first=True),
     ),
 )
 
@@ -451,6 +468,26 @@ DETECTORS: Final = Board(
             limit=0.25,
         ),
         Panel(
+            "Drift: means",
+            "Of inputs and scores, over the window that ADWIN keeps: a step is where it has cut what came before. "
+            "Each input has its own unit: look at one at a time.",
+            "short",
+            [Query('max by (input) (plumbline_drift_statistic{test="adwin_mean"})', "{{input}}")],
+        ),
+        Panel(
+            "Goal drift",
+            "Flags of the category, a second, by model version. GoalDriftTrend looks at single deployments, which no "
+            "metric names.",
+            "ops",
+            [
+                Query(
+                    f'sum by (model_version) (rate(plumbline_flags_total{{{_REAL}, category="goal_drift"}}'
+                    "[$__rate_interval]))",
+                    "{{model_version}}",
+                )
+            ],
+        ),
+        Panel(
             "Memory of the correlator",
             "Entries by kind. Dropped ones, a second, mean that the limit is reached.",
             "short",
@@ -477,13 +514,13 @@ FEEDBACK: Final = Board(
             "Open cases",
             "Not acknowledged, by severity.",
             "short",
-            [Query("sum by (severity) (plumbline_open_cases)", "{{severity}}")],
+            [Query("max by (severity) (plumbline_open_cases)", "{{severity}}")],
         ),
         Panel(
             "Oldest open case",
-            "Its age.",
+            "Its age, by severity.",
             "s",
-            [Query("max(plumbline_oldest_open_case_seconds)", "age")],
+            [Query("max by (severity) (plumbline_oldest_open_case_seconds)", "{{severity}}")],
             limit=14400,
         ),
         Panel(
@@ -497,9 +534,9 @@ FEEDBACK: Final = Board(
         ),
         Panel(
             "Retraining queue",
-            "Confirmed cases that wait to be trained on.",
+            "What has been put into the queue, and not been trained on yet.",
             "short",
-            [Query('sum(plumbline_group_lag_records{topic="retraining.queue"})', "waiting")],
+            [Query('sum(plumbline_group_lag_records{group="retrainer", topic="retraining.queue"})', "waiting")],
         ),
         Panel(
             "Verdicts recorded",

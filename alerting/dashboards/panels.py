@@ -14,6 +14,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 TAG: Final = "plumbline"
 _SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+_OUR_SOURCE: Final = model.VariableOption(selected=True, text="Plumbline Prometheus", value="plumbline-prometheus")
 _HEIGHT: Final = 8
 _WIDTH: Final = 24
 
@@ -42,14 +43,25 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """What people choose on a dashboard, from the values of `query`. The first one is chosen until somebody does: the
+    first in the alphabet, or with `last_first` the last.
+    """
+
+    name: str
+    query: str
+    last_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
-    """One dashboard. `variables`: names and the queries of their values."""
+    """One dashboard."""
 
     uid: str
     title: str
     description: str
     panels: Sequence[Panel]
-    variables: Sequence[tuple[str, str]] = ()
+    variables: Sequence[Variable] = ()
 
 
 def json_of(board: Board) -> dict[str, Any]:
@@ -63,7 +75,9 @@ def json_of(board: Board) -> dict[str, Any]:
         .refresh("30s")
         .timezone("browser")
         .readonly()
-        .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(
+            build.DatasourceVariable("datasource").label("Data source").type("prometheus").current(_OUR_SOURCE)
+        )
         .link(
             build.DashboardLink("Plumbline")
             .type(model.DashboardLinkType.DASHBOARDS)
@@ -71,14 +85,8 @@ def json_of(board: Board) -> dict[str, Any]:
             .as_dropdown(as_dropdown=True)
         )
     )
-    for name, query in board.variables:
-        made = made.with_variable(
-            build.QueryVariable(name)
-            .label(name.capitalize())
-            .datasource(_SOURCE)
-            .query(query)
-            .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        )
+    for variable in board.variables:
+        made = made.with_variable(_variable(variable))
     made = made.annotation(
         build.AnnotationQuery()
         .name("Deployments, promotions, incidents")
@@ -94,6 +102,18 @@ def json_of(board: Board) -> dict[str, Any]:
         made = made.with_panel(_panel(panel, number, model.GridPos(h=_HEIGHT, w=panel.span, x=across, y=down)))
         across += panel.span
     return _plain(made.build())
+
+
+def _variable(variable: Variable) -> build.QueryVariable:
+    order = model.VariableSort
+    return (
+        build.QueryVariable(variable.name)
+        .label(variable.name.capitalize())
+        .datasource(_SOURCE)
+        .query(variable.query)
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(order.ALPHABETICAL_DESC if variable.last_first else order.ALPHABETICAL_ASC)
+    )
 
 
 def _panel(panel: Panel, number: int, place: model.GridPos) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,9 @@ from services.grafana.push import Grafana
 from services.grafana.settings import load_grafana_settings
 
 app = typer.Typer(no_args_is_help=True, help="Dashboards and annotations in Grafana (PLUMBLINE_GRAFANA_*).")
+
+
+_SAME: Final = timedelta(minutes=10)
 
 
 class Kind(StrEnum):
@@ -32,11 +35,18 @@ def push() -> None:
 def annotate(
     kind: Annotated[Kind, typer.Option(help="what happened")],
     text: Annotated[str, typer.Option(help="in words, for everybody who looks at a dashboard")],
-    at: Annotated[datetime | None, typer.Option(help="when; this minute, if it is not said")] = None,
+    at: Annotated[datetime | None, typer.Option(help="when; now, if it is not said")] = None,
     model_version: Annotated[str | None, typer.Option(help="of the monitored model, where it is about one")] = None,
 ) -> None:
-    """Mark a moment on every dashboard. The same about the same moment is marked once."""
-    # To the minute: a script that tries again makes no second mark.
-    moment = (at or datetime.now(UTC).replace(second=0, microsecond=0)).astimezone(UTC)
-    new = Grafana(load_grafana_settings()).annotate(kind.value, text, int(moment.timestamp() * 1000), model_version)
+    """Mark a moment on every dashboard. The same about the same moment is marked once; without a moment, once in ten
+    minutes: a script that tries again makes no second mark.
+    """
+    moment = (at or datetime.now(UTC)).astimezone(UTC)
+    since = moment if at else moment - _SAME
+    grafana = Grafana(load_grafana_settings())
+    new = grafana.annotate(kind.value, text, _milliseconds(moment), model_version, since_ms=_milliseconds(since))
     typer.echo("marked" if new else "was marked already")
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

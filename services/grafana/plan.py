@@ -59,11 +59,11 @@ def annotation(kind: str, text: str, at_ms: int, model_version: str | None) -> d
     return {"time_from": at_ms, "tags": tags, "text": text}
 
 
-def has_annotation(wanted: Mapping[str, Any], there: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the same thing has been said about the same moment."""
+def has_annotation(wanted: Mapping[str, Any], there: Iterable[Mapping[str, Any]], since_ms: int) -> bool:
+    """Whether the same thing has been said about a moment from `since_ms` on, up to that of `wanted`."""
     return any(
         each.get("text") == wanted["text"]
-        and each.get("time") == wanted["time_from"]
+        and since_ms <= each.get("time", 0) <= wanted["time_from"]
         and set(wanted["tags"]) <= set(each.get("tags", ()))
         for each in there
     )

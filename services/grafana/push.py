@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -63,13 +63,15 @@ class Grafana:
         with self._explained():
             return [*self._folder(), *self._datasource(), *self._dashboards()]
 
-    def annotate(self, kind: str, text: str, at_ms: int, model_version: str | None) -> bool:
-        """Whether the annotation is new."""
+    def annotate(
+        self, kind: str, text: str, at_ms: int, model_version: str | None, *, since_ms: int | None = None
+    ) -> bool:
+        """Whether the annotation is new: the same was not said about this moment, or one from `since_ms` on."""
         self.check()
-        wanted = annotation(kind, text, at_ms, model_version)
+        wanted, since = annotation(kind, text, at_ms, model_version), at_ms if since_ms is None else since_ms
         with self._explained():
-            there = self._api.annotations.find_annotations(time_from=at_ms, time_to=at_ms, tags=["plumbline", kind])
-            if has_annotation(wanted, there):
+            there = self._api.annotations.find_annotations(time_from=since, time_to=at_ms, tags=["plumbline", kind])
+            if has_annotation(wanted, there, since):
                 return False
             self._api.annotations.add_annotation(**wanted)
         return True
@@ -79,6 +81,9 @@ class Grafana:
         if there is None:
             self._api.folder.create_folder(self._settings.folder, FOLDER_UID)
             yield f"folder {self._settings.folder} created"
+        elif there["title"] != self._settings.folder:
+            self._api.folder.update_folder(FOLDER_UID, self._settings.folder, overwrite=True)
+            yield f"folder {self._settings.folder} renamed"
 
     def _datasource(self) -> Iterator[str]:
         wanted = datasource(self._settings.prometheus_url)
@@ -87,6 +92,8 @@ class Grafana:
             self._api.datasource.create_datasource(wanted)
             yield f"data source {wanted['name']} created"
         elif differs(wanted, there):
+            if there.get("readOnly"):
+                raise _from_a_file(f"data source {wanted['name']}")
             self._api.datasource.update_datasource_by_uid(wanted["uid"], merged(wanted, there))
             yield f"data source {wanted['name']} updated"
 
@@ -97,8 +104,10 @@ class Grafana:
         for path in paths:
             wanted = json.loads(path.read_text("utf-8"))
             there = self._found(lambda uid=wanted["uid"]: self._api.dashboard.get_dashboard(uid))  # type: ignore[misc]
-            if there is not None and same_dashboard(wanted, there["dashboard"]):
+            if there is not None and _right(wanted, there):
                 continue
+            if there is not None and there["meta"].get("provisioned"):
+                raise _from_a_file(f"dashboard {wanted['title']}")
             self._api.dashboard.update_dashboard({"dashboard": wanted, "folderUid": FOLDER_UID, "overwrite": True})
             yield f"dashboard {wanted['title']} {'created' if there is None else 'updated'}"
 
@@ -126,6 +135,20 @@ class Grafana:
                 raise ServicesError(f"{where} does not let this account do that: it must be an admin") from None
             if status == 404:
                 raise ServicesError(f"{where} answers, but not like Grafana (PLUMBLINE_GRAFANA_URL)") from None
+            if isinstance(error, self._errors.GrafanaServerError):
+                raise TransientError(f"{where} answered with status {status}") from None
             raise ServicesError(f"{where} refused with status {status}") from None
         except (OSError, ValueError) as error:
             raise TransientError(f"{where} cannot be reached: {type(error).__name__}") from None
+
+
+def _right(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether a dashboard shows what it should, and lies in our folder. One from a file lies where its file says."""
+    meta = there["meta"]
+    return same_dashboard(wanted, there["dashboard"]) and (
+        bool(meta.get("provisioned")) or meta.get("folderUid") == FOLDER_UID
+    )
+
+
+def _from_a_file(what: str) -> ServicesError:
+    return ServicesError(f"{what} is otherwise, and comes from a file of Grafana's own provisioning: change it there")

@@ -1,5 +1,6 @@
 """The one package that knows a Kafka client. Everything else sees `Source`, `Sink` and `Record`."""
 
+from services.kafka.history import History
 from services.kafka.lag import Lag, measure_lag
 from services.kafka.sink import KafkaSink
 from services.kafka.source import KafkaSource
@@ -10,7 +11,6 @@ from services.kafka.topics import (
     create_topics,
     end_offsets,
     missing_topics,
-    read_before,
     read_from,
     read_topic,
     require_topics,
@@ -19,6 +19,7 @@ from services.kafka.topics import (
 from services.kafka.transactions import KafkaTransactions
 
 __all__ = [
+    "History",
     "KafkaSink",
     "KafkaSource",
     "KafkaTail",
@@ -30,7 +31,6 @@ __all__ = [
     "end_offsets",
     "measure_lag",
     "missing_topics",
-    "read_before",
     "read_from",
     "read_topic",
     "require_topics",

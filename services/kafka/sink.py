@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RetriableError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RetriableError
 
-from services.errors import TooLargeError, TransientError
+from services.errors import ServicesError, TooLargeError, TransientError
 from services.kafka.connection import ANSWER_TIMEOUT, DEAD_LETTER_ALLOWANCE, connected, milliseconds
 from services.records import Outgoing
 from services.settings import Settings
@@ -76,6 +76,8 @@ class KafkaSink:
             raise TooLargeError("the broker refused a record as too large: its limit is below ours") from error
         except RetriableError as error:
             raise TransientError(f"produce: {type(error).__name__}") from error
+        except KafkaError as error:  # missing rights, or a topic that refuses such records
+            raise ServicesError(f"produce: {type(error).__name__}") from error
 
     def close(self) -> None:
         self._producer.close(timeout=ANSWER_TIMEOUT.total_seconds())

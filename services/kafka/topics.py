@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -21,7 +21,8 @@ _STANDSTILL: Final = timedelta(seconds=60)  # longer than a transaction stays op
 _TOPICS: Final[dict[str, dict[str, str]]] = {
     "transcripts": {},
     "transcripts.dead": {},
-    "verdicts": {},
+    # By the broker's clock: what is judged when must not hang on that of whoever writes.
+    "verdicts": {"message.timestamp.type": "LogAppendTime"},
     "verdicts.dead": {},
     # The latest state of each alert is what a correlator takes up from; those of weeks ago are of no use.
     "alerts": {"cleanup.policy": "compact,delete", "retention.ms": str(14 * 24 * 3600 * 1000)},
@@ -157,34 +158,6 @@ def starting_offsets(settings: Settings, topic: str, group: str) -> dict[int, in
     finally:
         consumer.close()
     return {each.partition: max(committed.get((topic, each.partition), 0), beginnings[each]) for each in partitions}
-
-
-def read_before(settings: Settings, topic: str, ends: dict[int, int], since: datetime) -> Iterator[Record]:
-    """Records appended from `since` on that lie before the offsets `ends` (by partition); partitions come mixed, as the
-    broker sends them. Raises `TransientError`.
-    """
-    consumer = connected(KafkaConsumer, settings, group_id=None, allow_auto_create_topics=False, fetch_max_wait_ms=50)
-    try:
-        wanted = {TopicPartition(topic, number): end for number, end in ends.items() if end > 0}
-        consumer.assign(list(wanted))
-        found = consumer.offsets_for_times(dict.fromkeys(wanted, int(since.timestamp() * 1000))) if wanted else {}
-        for partition in list(wanted):
-            first = found.get(partition)
-            if first is None or first.offset >= wanted[partition]:
-                del wanted[partition]
-            else:
-                consumer.seek(partition, first.offset)
-        consumer.pause(*(partition for partition in consumer.assignment() if partition not in wanted))
-        while wanted:
-            for partition, messages in consumer.poll(timeout_ms=200).items():
-                yield from (record_of(each) for each in messages if each.offset < ends[partition.partition])
-            for partition in [each for each, end in wanted.items() if consumer.position(each) >= end]:
-                del wanted[partition]
-                consumer.pause(partition)
-    except RetriableError as error:
-        raise TransientError(f"{topic}: the Kafka broker cannot answer now: {type(error).__name__}") from error
-    finally:
-        consumer.close()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from detectors.verdict import Status, Verdict
+from detectors.verdict import Arm, Status, Verdict
 
 Kind = Literal["misaligned", "aligned"]
 
@@ -40,7 +40,12 @@ class Probes:
         self._sent[event_id] = (kind, at)
 
     def take(self, verdict: Verdict, at: datetime) -> Ended | None:
-        """The end of the probe that `verdict` is about; None where that is none, or none any more."""
+        """The end of the probe that `verdict` is about; None where that is none, or none any more.
+
+        A shadow's verdict ends nothing: nobody is called for what it flags, or does not.
+        """
+        if verdict.arm is Arm.SHADOW:
+            return None
         kind, sent_at = self._sent.pop(verdict.event_id, (None, at))
         if kind is None:
             return None

@@ -23,6 +23,7 @@ GROUPS: Final = {
     "scorer": ("transcripts",),
     "recorder": ("verdicts", "transcripts.dead", "verdicts.dead"),
     "correlator": ("verdicts",),
+    "retrainer": ("retraining.queue",),
 }
 """Who reads what, by names without the prefix."""
 _LOOK: Final = timedelta(milliseconds=200)

@@ -251,13 +251,14 @@ def counts(tx: Transaction, tenants: frozenset[str] | None) -> list[Count]:
     return [Count(CaseState(row[0]), Severity(row[1]), row[2], aware(row[3])) for row in rows]
 
 
-def unseen(tx: Transaction) -> tuple[dict[str, int], datetime | None]:
-    """Cases that nobody has looked at, by severity, and when the oldest one was opened."""
-    found = [count for count in counts(tx, None) if count.state in UNSEEN]
-    totals: dict[str, int] = {}
-    for count in found:
-        totals[count.severity.value] = totals.get(count.severity.value, 0) + count.cases
-    return totals, min((count.oldest for count in found), default=None)
+def unseen(tx: Transaction) -> dict[str, tuple[int, datetime]]:
+    """Severity → cases that nobody has looked at, and when the oldest of them was opened."""
+    found: dict[str, tuple[int, datetime]] = {}
+    for count in counts(tx, None):
+        if count.state in UNSEEN:
+            cases, oldest = found.get(count.severity.value, (0, count.oldest))
+            found[count.severity.value] = (cases + count.cases, min(oldest, count.oldest))
+    return found
 
 
 def waits(tx: Transaction, since: datetime) -> list[tuple[datetime, float]]:

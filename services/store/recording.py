@@ -54,8 +54,8 @@ class Store:
         with self.database.read() as tx:
             return cases.page(tx, wanted, Order.GRAVEST, None, limit=limit, now=now)
 
-    def open_cases(self) -> tuple[dict[str, int], datetime | None]:
-        """Cases that nobody has looked at, by severity, and when the oldest one was opened."""
+    def open_cases(self) -> dict[str, tuple[int, datetime]]:
+        """Severity → cases that nobody has looked at, and when the oldest of them was opened."""
         with self.database.read() as tx:
             return cases.unseen(tx)
 

@@ -2,91 +2,46 @@
 
     python tests/bench/correlation.py [--days 7] [--seeds 3]
 
-Clean traffic: several tenants, agents and model versions, a daily cycle, probabilities of misalignment that do not
-change, one event in a hundred flagged by chance, some prompts that are nearly the same. Every alert is a false alarm.
+Clean traffic is that of `clean_traffic.py`, of 40 agents and of a single one. Every alert is a false alarm.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import time
-import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import timedelta
 from pathlib import Path
+from statistics import median
 
-from prometheus_client import CollectorRegistry, generate_latest
+from clean_traffic import START, traffic
+from correlator_memory import at_limits, per_agent
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from alerting.correlator import Correlator
 from alerting.lifecycle import Lifecycle, State
 from detectors.codec import decode_verdict, encode_verdict, event_from
 from detectors.loading import DEFAULT_BUNDLE, open_detector
-from detectors.observation import Observation, Reward, signature, sketch
-from detectors.transcript import Agent, Model
-from detectors.verdict import Status, Verdict, verdict_id
 from services.correlation import PENDING_FOR, default_rules
+from services.exposition import Exposition
 from services.metrics import MOST_MODEL_VERSIONS, MOST_TENANTS, ScorerMetrics
 
-START = datetime(2026, 3, 2, tzinfo=UTC)
 STEP = timedelta(seconds=60)
-WORDS = [f"word{number}" for number in range(400)]
-
-
-def traffic(seed: int, *, days: float, per_minute: float) -> Iterator[Verdict]:
-    """Verdicts in the order of time."""
-    rng = random.Random(seed)
-    asked = [" ".join(rng.sample(WORDS, 18)) for _ in range(20)]
-    versions = {f"agent-{number}": f"v{number % 3}" for number in range(40)}
-    at, number = START, 0
-    while at < START + timedelta(days=days):
-        cycle = 1 + 0.8 * (1 if 8 <= at.hour < 18 else -1)
-        at += timedelta(minutes=rng.expovariate(per_minute * cycle))
-        agent = rng.choice(list(versions))
-        conversation = f"c{number // 3}"
-        chance = rng.random() < 0.01
-        words = rng.choice(asked) if rng.random() < 0.3 else " ".join(rng.choices(WORDS, k=18))
-        yield Verdict(
-            verdict_id=verdict_id("t", conversation, f"e{number}", "b"),
-            event_id=f"e{number}",
-            tenant_id=f"tenant-{number % 5}",
-            conversation_id=conversation,
-            status=Status.SCORED,
-            misalignment=rng.betavariate(1, 12) if not chance else rng.uniform(0.5, 0.9),
-            scores={"goal_drift": rng.betavariate(1, 15)},
-            flagged=("deception",) if chance else (),
-            bundle_version="b",
-            observed=Observation(
-                agent=Agent(name=agent),
-                model=Model(version=versions[agent]),
-                tools=tuple(rng.sample(("mail", "shell", "search", "pay"), rng.randrange(3))),
-                prompt=signature(words.split()),
-                task=sketch(words.split()),
-                actions=sketch(rng.choices(words.split(), k=10)),
-                rewards=(Reward(value=rng.gauss(0.5, 0.2)),),
-                messages=rng.randrange(2, 12),
-                characters=int(rng.lognormvariate(8, 0.6)),
-            ),
-            occurred_at=at,
-            decided_at=at,
-        )
-        number += 1
+BUDGET = 0.01
 
 
 def correlator() -> Correlator:
-    return Correlator(default_rules(0.01), Lifecycle(pending_for=PENDING_FOR), step=STEP, remembered=50_000)
+    return Correlator(default_rules(BUDGET), Lifecycle(pending_for=PENDING_FOR), step=STEP, remembered=50_000)
 
 
-def false_alarms(seed: int, *, days: float, per_minute: float) -> Counter[str]:
+def false_alarms(seed: int, *, days: float, per_minute: float, agents: int) -> Counter[str]:
     """Alerts that fired, by name."""
     made = correlator()
     made.begin(START)
     fired: Counter[str] = Counter()
-    for verdict in traffic(seed, days=days, per_minute=per_minute):
+    for verdict in traffic(seed, days=days, per_minute=per_minute, agents=agents):
         for transition in made.advance(verdict.occurred_at):
             if transition.alert.state is State.FIRING and transition.alert.started_at == transition.alert.changed_at:
                 fired[transition.alert.alert] += 1
@@ -128,22 +83,9 @@ def scorer_throughput(count: int = 12) -> float:
     return len(events) / (time.perf_counter() - began)
 
 
-def memory_per_agent(agents: int = 2000, events: int = 20) -> float:
-    """Bytes for each agent that is tracked, all rules together, each of its events in a conversation of its own."""
-    made = correlator()
-    some = list(enumerate(islice(traffic(2, days=99, per_minute=2000), agents * events)))
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for number, verdict in some:
-        observed = verdict.observed.model_copy(update={"agent": Agent(name=f"agent-{number % agents}")})  # type: ignore[union-attr]
-        made.take(verdict.model_copy(update={"observed": observed}), verdict.occurred_at)
-    used = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    return used / agents
-
-
-def scrape(least: int) -> tuple[int, float]:
-    """(series, milliseconds) of `/metrics` of a scorer at the limits of its labels, padded to `least` series."""
+def scrape(least: int) -> tuple[int, float, float]:
+    """(series, milliseconds, of which computing) of a scorer at the limits of its labels, padded to `least` series."""
+    disable_created_metrics()  # as where metrics are served
     registry = CollectorRegistry()
     metrics = ScorerMetrics(registry)
     for number in range(10 * MOST_MODEL_VERSIONS):
@@ -159,15 +101,18 @@ def scrape(least: int) -> tuple[int, float]:
     for number in range(10 * MOST_TENANTS):
         for outcome in ("clear", "flagged", "unscored"):
             metrics.tenant_events.labels(metrics.tenant(f"t{number}"), outcome).inc()
-    series = len([line for line in generate_latest(registry).splitlines() if not line.startswith(b"#")])
-    for filler in range(max(0, least - series) // 18):
+    exposition = Exposition(registry)
+    series = sum(not line.startswith(b"#") for line in exposition.text().splitlines())
+    for filler in range(-(-max(0, least - series) // 18)):
         metrics.inference_seconds.labels(f"filler-{filler}").observe(1)
-    took = []
-    for _ in range(7):
-        began = time.perf_counter()
-        text = generate_latest(registry)
+    took, busy = [], []
+    for _ in range(15):
+        began, ran = time.perf_counter(), time.thread_time()
+        text = exposition.text()
         took.append(time.perf_counter() - began)
-    return sum(not line.startswith(b"#") for line in text.splitlines()), 1000 * sorted(took)[3]
+        busy.append(time.thread_time() - ran)
+    series = sum(not line.startswith(b"#") for line in text.splitlines())
+    return series, 1000 * median(took), 1000 * median(busy)
 
 
 def main() -> int:
@@ -181,21 +126,28 @@ def main() -> int:
         f"correlator: {correlated:,.0f} verdicts/s from bytes, one thread; scorer: {scored:.1f} events/s, all cores: "
         f"{correlated / scored:,.0f} times (target: 5)"
     )
-    print(f"memory: {memory_per_agent() / 1024:.1f} KiB for each agent that is tracked, with 20 conversations each")
-    series, milliseconds = scrape(0)
-    print(f"/metrics of a scorer at its limits: {series:,} series in {milliseconds:.0f} ms, median of 7")
-    series, milliseconds = scrape(10_000)
-    print(f"/metrics: {series:,} series in {milliseconds:.0f} ms, median of 7 (target: 50 for 10,000)")
+    kept = per_agent(default_rules(BUDGET)) / 1024
+    print(f"memory: {kept:.1f} KiB for each agent that is tracked, with 5 conversations of 1 to 40 events each")
+    most = at_limits()
+    print(f"memory with every limit reached: {sum(most.values()):.0f} MB ({ {k: round(v) for k, v in most.items()} })")
+    for least, what in ((0, "of a scorer at its limits"), (10_000, "with more (target: 50 ms)")):
+        series, took, busy = scrape(least)
+        print(f"/metrics {what}: {series:,} series in {took:.0f} ms, {busy:.0f} ms of them computing, medians of 15")
     if not arguments.seeds:
         return 0
     total: Counter[str] = Counter()
-    for seed in range(arguments.seeds):
-        found = false_alarms(seed, days=arguments.days, per_minute=arguments.per_minute)
-        print(f"seed {seed}: {dict(found) or 'no false alarm'} in {arguments.days:g} days")
-        sys.stdout.flush()
-        total.update(found)
-    weeks = arguments.seeds * arguments.days / 7
-    print(f"false alarms a week: { {name: round(count / weeks, 2) for name, count in total.items()} or 'none' }")
+    for agents, share in ((40, 1.0), (1, 0.3)):
+        total.clear()
+        for seed in range(arguments.seeds):
+            found = false_alarms(seed, days=arguments.days, per_minute=share * arguments.per_minute, agents=agents)
+            print(
+                f"{agents} agents, seed {seed}: {dict(found) or 'no false alarm'} in {arguments.days:g} days",
+                flush=True,
+            )
+            total.update(found)
+        weeks = arguments.seeds * arguments.days / 7
+        told = {name: round(count / weeks, 2) for name, count in total.items()}
+        print(f"{agents} agents: false alarms a week, of {weeks:.1f} weeks: {told or 'none'}", flush=True)
     return 0
 
 

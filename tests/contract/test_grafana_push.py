@@ -24,11 +24,14 @@ TOKEN = "glsa_a-token-that-nobody-may-see"
 class Stub:
     """Keeps what it is given. `requests` are (method, path) that changed something."""
 
-    def __init__(self, *, version: str | None = "11.2.0", allowed: bool = True, prefix: str = "") -> None:
+    def __init__(
+        self, *, version: str | None = "11.2.0", allowed: bool = True, prefix: str = "", broken: bool = False
+    ) -> None:
         self.changes: list[tuple[str, str]] = []
         self.folders: dict[str, Any] = {}
         self.datasources: dict[str, Any] = {}
         self.dashboards: dict[str, Any] = {}
+        self.metas: dict[str, dict[str, Any]] = {}
         self.annotations: list[Any] = []
         stub = self
 
@@ -57,6 +60,8 @@ class Stub:
                     return 401, {"message": "Invalid API key"}
                 if not allowed:
                     return 403, {"message": "Permission denied"}
+                if broken:
+                    return 502, {"message": "bad gateway"}
                 if self.command != "GET":
                     stub.changes.append((self.command, path))
                 return stub.answer(self.command, path, query, body)
@@ -79,6 +84,10 @@ class Stub:
             return 200, body
         if found := re.fullmatch(r"/api/folders/([\w-]+)", path):
             folder = self.folders.get(found[1])
+            if folder and method == "PUT":
+                if not body.get("overwrite") and "version" not in body:
+                    return 412, {"message": "the folder has been changed by someone else"}
+                folder["title"] = body["title"]
             return (200, folder) if folder else (404, {"message": "folder not found"})
         if method == "POST" and path == "/api/datasources":
             if not {"name", "type", "access"} <= body.keys():
@@ -91,6 +100,8 @@ class Stub:
             if found[1] not in self.datasources:
                 return 404, {"message": "Data source not found"}
             if method == "PUT":
+                if self.datasources[found[1]].get("readOnly"):
+                    return 403, {"message": "Cannot update read-only data source"}
                 self.datasources[found[1]] = body
             return 200, self.datasources[found[1]]
         if method == "POST" and path == "/api/dashboards/db":
@@ -102,12 +113,17 @@ class Stub:
             before = self.dashboards.get(board["uid"])
             if before and not body.get("overwrite"):
                 return 412, {"status": "version-mismatch", "message": "changed by someone else"}
+            if self.metas.get(board["uid"], {}).get("provisioned"):
+                return 400, {"message": "Cannot save provisioned dashboard"}
             number = before["version"] + 1 if before else 1
+            self.metas[board["uid"]] = {"folderUid": body["folderUid"], "provisioned": False}
             self.dashboards[board["uid"]] = {**board, "id": len(self.dashboards) + 1, "version": number}
             return 200, {"status": "success", "uid": board["uid"], "version": number}
         if found := re.fullmatch(r"/api/dashboards/uid/([\w-]+)", path):
             kept = self.dashboards.get(found[1])
-            return (200, {"dashboard": kept, "meta": {}}) if kept else (404, {"message": "Dashboard not found"})
+            if kept is None:
+                return 404, {"message": "Dashboard not found"}
+            return 200, {"dashboard": kept, "meta": self.metas[found[1]]}
         if path == "/api/annotations" and method == "POST":
             if not body.get("text"):
                 return 400, {"message": "text field should not be empty"}
@@ -115,7 +131,9 @@ class Stub:
             return 200, {"message": "Annotation added", "id": len(self.annotations)}
         if path == "/api/annotations":
             wanted = set(query.get("tags", []))
-            return 200, [each for each in self.annotations if wanted <= set(each["tags"])]
+            first, last = int(query["from"][0]), int(query["to"][0])
+            there = [each for each in self.annotations if first <= each["time"] <= last]
+            return 200, [each for each in there if wanted <= set(each["tags"])]
         return 404, {"message": "Not found"}
 
     def close(self) -> None:
@@ -180,13 +198,60 @@ def test_an_annotation_is_made_once(make_stub: MakeStub) -> None:
     stub = make_stub()
     ours = grafana(stub.url)
     assert ours.annotate("deployment", "v2 is out", 1_760_000_000_000, "v2") is True
-    stub.annotations[0]["time"] = stub.annotations[0].get("time", 1_760_000_000_000)
     assert ours.annotate("deployment", "v2 is out", 1_760_000_000_000, "v2") is False
     assert ours.annotate("incident", "v2 is out", 1_760_000_000_000, "v2") is True
     assert [set(each["tags"]) for each in stub.annotations] == [
         {"plumbline", "deployment", "model_version:v2"},
         {"plumbline", "incident", "model_version:v2"},
     ]
+
+
+def test_a_script_that_tries_again_a_little_later_makes_no_second_mark(make_stub: MakeStub) -> None:
+    stub = make_stub()
+    ours, minute, at = grafana(stub.url), 60_000, 1_760_000_000_000
+    assert ours.annotate("deployment", "v2 is out", at, "v2", since_ms=at - 10 * minute) is True
+    later = at + 2 * minute
+    assert ours.annotate("deployment", "v2 is out", later, "v2", since_ms=later - 10 * minute) is False
+    assert ours.annotate("deployment", "v3 is out", later, "v3", since_ms=later - 10 * minute) is True
+    much_later = at + 20 * minute
+    assert ours.annotate("deployment", "v2 is out", much_later, "v2", since_ms=much_later - 10 * minute) is True
+    assert ours.annotate("deployment", "v2 is out", at + minute, "v2") is True  # said to have been then, and not before
+
+
+def test_a_folder_by_another_name_and_a_dashboard_elsewhere_are_set_right(make_stub: MakeStub) -> None:
+    stub = make_stub()
+    grafana(stub.url).push()
+    stub.folders["plumbline"]["title"] = "Old stuff"
+    stub.metas["plumbline-health"]["folderUid"] = "elsewhere"
+    assert grafana(stub.url).push() == ["folder Plumbline renamed", "dashboard Coverage and health updated"]
+    assert stub.folders["plumbline"]["title"] == "Plumbline"
+    assert stub.metas["plumbline-health"]["folderUid"] == "plumbline"
+    assert grafana(stub.url).push() == []
+
+
+def test_what_comes_from_files_is_left_alone_where_it_is_right(make_stub: MakeStub) -> None:
+    stub = make_stub()
+    grafana(stub.url).push()
+    stub.datasources["plumbline-prometheus"]["readOnly"] = True
+    stub.metas["plumbline-health"] = {"folderUid": "of-the-file", "provisioned": True}
+    assert grafana(stub.url).push() == []
+
+
+def test_what_comes_from_files_and_is_otherwise_is_said_to_come_from_there(make_stub: MakeStub) -> None:
+    stub = make_stub()
+    grafana(stub.url).push()
+    stub.metas["plumbline-health"]["provisioned"] = True
+    stub.dashboards["plumbline-health"]["title"] = "Mine"
+    with pytest.raises(ServicesError, match=r"dashboard Coverage and health .*from a file"):
+        grafana(stub.url).push()
+    stub.datasources["plumbline-prometheus"] |= {"readOnly": True, "url": "http://elsewhere"}
+    with pytest.raises(ServicesError, match=r"data source Plumbline Prometheus .*from a file"):
+        grafana(stub.url).push()
+
+
+def test_a_gateway_without_its_grafana_is_worth_another_try(make_stub: MakeStub) -> None:
+    with pytest.raises(TransientError, match="502"):
+        grafana(make_stub(broken=True).url).push()
 
 
 @pytest.mark.parametrize(
@@ -223,5 +288,7 @@ def test_versions_and_sameness() -> None:
     assert same_dashboard({"title": "a"}, {"title": "a", "id": 3, "version": 9})
     assert not same_dashboard({"title": "a"}, {"title": "b"})
     wanted = {"text": "t", "time_from": 5, "tags": ["plumbline", "incident"]}
-    assert has_annotation(wanted, [{"text": "t", "time": 5, "tags": ["incident", "plumbline", "x"]}])
-    assert not has_annotation(wanted, [{"text": "t", "time": 6, "tags": ["incident", "plumbline"]}])
+    assert has_annotation(wanted, [{"text": "t", "time": 5, "tags": ["incident", "plumbline", "x"]}], 5)
+    assert not has_annotation(wanted, [{"text": "t", "time": 6, "tags": ["incident", "plumbline"]}], 5)
+    assert not has_annotation(wanted, [{"text": "t", "time": 4, "tags": ["incident", "plumbline"]}], 5)
+    assert has_annotation(wanted, [{"text": "t", "time": 4, "tags": ["incident", "plumbline"]}], 4)

@@ -62,7 +62,7 @@ def test_a_flagged_verdict_opens_one_case_however_often_it_is_recorded(store: St
     assert (case.state, case.severity, case.category) == (CaseState.OPEN, Severity.HIGH, "deception")
     assert (case.conversations, case.flagged_verdicts, case.version) == (1, 1, 1)
     assert (case.agent, case.model_version, case.tool, case.score) == ("ledger-bot", "v2", "transfer", 0.93)
-    assert store.open_cases() == ({"high": 1}, NOW)
+    assert store.open_cases() == {"high": (1, NOW)}
 
 
 def test_probes_shadows_and_what_is_unscored_or_clear_open_none(store: Store) -> None:

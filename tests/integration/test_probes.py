@@ -12,9 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from deploy.kafka.local import LocalKafka
-from services.kafka import KafkaSink, KafkaSource, KafkaTail, measure_lag
+from services.errors import ServicesError, TransientError
+from services.kafka import KafkaSink, KafkaSource, KafkaTail, Lag, measure_lag
 from services.metrics import ProbeMetrics
-from services.probing.prober import Prober
+from services.probing.prober import GROUPS, Prober
 from services.records import Outgoing
 from services.settings import Settings
 from tests.processes import Service
@@ -61,6 +62,16 @@ def test_probes_come_back_and_count_once(
     )
 
 
+def measured(settings: Settings, groups: dict[str, list[str]]) -> Lag:
+    """A broker that has just started has no coordinator for a group yet."""
+    for _ in range(60):
+        try:
+            return measure_lag(settings, groups)
+        except TransientError:
+            time.sleep(0.5)
+    return measure_lag(settings, groups)
+
+
 def test_the_lag_of_a_dead_group_is_everything_it_has_not_committed(
     kafka: LocalKafka, make_settings: Callable[..., Settings]
 ) -> None:
@@ -68,7 +79,7 @@ def test_the_lag_of_a_dead_group_is_everything_it_has_not_committed(
     topic, group = settings.topic("transcripts"), settings.topic("scorer")
     with KafkaSink(settings) as sink:
         sink.deliver([Outgoing(topic, str(number).encode(), b"{}") for number in range(30)])
-    assert measure_lag(settings, {group: [topic]}).behind[group, topic] == 30
+    assert measured(settings, {group: [topic]}).behind[group, topic] == 30
     with KafkaSource(settings, topics=[topic], group=group) as source:
         read = []
         while len(read) < 20:
@@ -77,3 +88,32 @@ def test_the_lag_of_a_dead_group_is_everything_it_has_not_committed(
     lag = measure_lag(settings, {group: [topic]})
     assert lag.behind[group, topic] == 10
     assert lag.appended[topic] == 30
+
+
+def test_what_waits_to_be_trained_on_is_the_lag_of_a_group_that_has_not_begun(
+    kafka: LocalKafka, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(kafka.bootstrap_servers)
+    groups = {settings.topic(group): [settings.topic(each) for each in topics] for group, topics in GROUPS.items()}
+    with KafkaSink(settings) as sink:
+        sink.deliver([Outgoing(settings.topic("retraining.queue"), str(n).encode(), b"{}") for n in range(3)])
+    lag = measured(settings, groups)
+    assert lag.behind[settings.topic("retrainer"), settings.topic("retraining.queue")] == 3
+    assert sum(lag.behind.values()) == 3
+
+
+def test_the_lag_on_a_topic_whose_partitions_nobody_knows_is_not_0(
+    kafka: LocalKafka, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(kafka.bootstrap_servers)
+    with pytest.raises(TransientError, match="nowhere"):
+        measure_lag(settings, {settings.topic("scorer"): [settings.topic("nowhere")]})
+
+
+def test_a_record_that_the_broker_will_never_take_is_no_bug_of_ours(
+    kafka: LocalKafka, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(kafka.bootstrap_servers)
+    without_key = Outgoing(settings.topic("alerts"), None, b"{}")  # which a compacted topic refuses
+    with KafkaSink(settings) as sink, pytest.raises(ServicesError, match="produce: "):
+        sink.deliver([without_key])

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerting.alert import State
 from alerting.alertmanager import Links, posted, silenced_fingerprints
 from alerting.burn_rate import BurnRate
 from alerting.correlator import Correlator, Taken
-from alerting.lifecycle import Lifecycle, State
+from alerting.finding import Finding
+from alerting.lifecycle import Lifecycle
 from alerting.watermark import Watermark
-from detectors.verdict import Arm, Evidence, Verdict
+from detectors.verdict import Arm, Evidence, Status, Verdict, verdict_id
 
 Make = Callable[..., Verdict]
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -87,24 +90,104 @@ def test_time_goes_in_steps_and_never_back(start: datetime) -> None:
     assert [(at - start).total_seconds() for at in asked] == [15, 30, 45, 60, 75, 90]
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50), st.booleans()), max_size=60))
-def test_the_watermark_never_passes_a_partition_with_a_backlog(reads: list[tuple[int, int, bool]]) -> None:
+Happenings = st.lists(
+    st.tuples(st.sampled_from(["append", "read", "look"]), st.integers(0, 2), st.integers(0, 30)), max_size=80
+)
+
+
+@given(Happenings)
+def test_nothing_that_was_appended_before_the_watermark_is_still_to_come(
+    happenings: list[tuple[str, int, int]],
+) -> None:
     start = datetime(2026, 3, 1, tzinfo=UTC)
-    watermark, now = Watermark(), start + 100 * SECOND
-    watermark.assign([0, 1, 2])
-    latest: dict[int, int] = {}
-    ended: dict[int, bool] = {0: False, 1: False, 2: False}
-    assert watermark.time(now) is None
-    for partition, second, last in reads:
-        watermark.read(partition, start + second * SECOND, last=last)
-        latest[partition] = max(second, latest.get(partition, 0))
-        ended[partition] = last
-        behind = [number for number in ended if not ended[number]]
+    watermark, now, shown = Watermark(), start, start
+    unread: dict[int, list[datetime]] = {0: [], 1: [], 2: []}
+    heard: set[int] = set()
+    watermark.assign(unread)
+    for what, partition, seconds in happenings:
+        now += seconds * SECOND
+        if what == "append":
+            unread[partition].append(now)
+        elif what == "read" and unread[partition]:
+            watermark.reached(partition, unread[partition].pop(0))
+            heard.add(partition)
+        elif what == "look" and not unread[partition]:
+            watermark.reached(partition, now)
+            heard.add(partition)
         time = watermark.time(now)
-        if any(number not in latest for number in behind):
-            assert time is None
-        else:
-            assert time == min([now, *(start + latest[number] * SECOND for number in behind)])
+        assert (time is None) == (len(heard) < 3)
+        if time is not None:
+            assert shown <= time <= now
+            assert all(time <= at for waiting in unread.values() for at in waiting)
+            shown = time
+
+
+def test_the_watermark_knows_nothing_of_no_partitions_nor_of_those_of_others() -> None:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    watermark = Watermark()
+    watermark.reached(7, start)
+    assert watermark.time(start) is None
+    watermark.assign([1])
+    assert watermark.time(start) is None
+    watermark.reached(1, start)
+    watermark.assign([1, 2])
+    assert watermark.time(start + MINUTE) is None
+    watermark.assign([1])
+    assert watermark.time(start + MINUTE) == start
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 15), st.integers(-90, 90)), min_size=1, max_size=30),
+    st.lists(st.integers(0, 29), max_size=20),
+    st.randoms(),
+)
+def test_whatever_comes_twice_in_another_order_or_from_clocks_that_are_wrong_counts_once_where_it_belongs(
+    made: list[tuple[int, int]], again: list[int], random: Random
+) -> None:
+    """Minutes after the start that something was appended, and by how many seconds its sender's clock is ahead."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    appended = []
+    for number, (minute, ahead) in enumerate(made):
+        at = start + minute * MINUTE
+        verdict = Verdict(
+            verdict_id=verdict_id("acme", "c", f"e{number}", "b-1"),
+            event_id=f"e{number}",
+            tenant_id="acme",
+            conversation_id="c",
+            status=Status.SCORED,
+            misalignment=0.5,
+            bundle_version="b-1",
+            occurred_at=at + ahead * SECOND,
+            decided_at=at,
+        )
+        appended.append((verdict, at))
+    delivered = [*appended, *(appended[number] for number in again if number < len(appended))]
+    random.shuffle(delivered)
+    rule = Recorder()
+    correlator = Correlator([rule], Lifecycle(), step=15 * SECOND)
+    taken = [correlator.take(verdict, at) for verdict, at in delivered]
+    assert taken.count(Taken.COUNTED) == len(appended)
+    assert set(taken) <= {Taken.COUNTED, Taken.DUPLICATE}
+    assert sorted(rule.seen) == sorted((v.event_id, min(v.occurred_at, at)) for v, at in appended)
+
+
+class Recorder:
+    """A rule that only notes what it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, datetime]] = []
+
+    def observe(self, verdict: Verdict, at: datetime) -> None:
+        self.seen.append((verdict.event_id, at))
+
+    def findings(self, now: datetime) -> list[Finding]:
+        return []
+
+    def tracked(self) -> dict[str, int]:
+        return {}
+
+    def evicted(self) -> dict[str, int]:
+        return {}
 
 
 def test_alertmanager_is_told_where_to_look_and_nothing_of_the_content(make_verdict: Make, start: datetime) -> None:
@@ -114,7 +197,9 @@ def test_alertmanager_is_told_where_to_look_and_nothing_of_the_content(make_verd
     for number in range(20):
         made.take(make_verdict(number / 10, flagged=HIGH).model_copy(update={"evidence": (place,)}), start + 2 * MINUTE)
     alert = next(t.alert for t in made.advance(start + 2 * MINUTE) if t.alert.alert == "AgentBurn")
-    item = posted(alert, start + 3 * MINUTE, Links("https://runbooks", "https://triage/{tenant}/{conversation}"))
+    item = posted(
+        alert, start + 3 * MINUTE, Links("https://runbooks", "https://triage/{tenant}/{conversation}?{other}={")
+    )
     assert item is not None
     assert item["labels"] == {
         "alertname": "AgentBurn",
@@ -125,12 +210,14 @@ def test_alertmanager_is_told_where_to_look_and_nothing_of_the_content(make_verd
         "plumbline_fingerprint": alert.fingerprint,
         "tenant": "acme",
         "agent": "clerk",
+        "model_version": "v1",
     }
     told = item["annotations"]
     assert isinstance(told, dict)
     assert told["runbook"] == "https://runbooks/AgentBurn.md"
     assert told["evidence"] == "message 3 (m1), part 1, characters 7 to 19"
     assert str(told["case_link"]).startswith("https://triage/acme/c-")
+    assert str(told["case_link"]).endswith("?{other}={")
     assert item["endsAt"] == (start + 8 * MINUTE).isoformat()
     over = alert.model_copy(update={"state": State.RESOLVED, "changed_at": start + 4 * MINUTE})
     ended = posted(over, start + 6 * MINUTE, Links())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,64 @@ def test_what_lasts_becomes_the_reference(make_verdict: Make, start: datetime) -
     assert met(rule, start) == {}
 
 
+def tools(make: Make, minute: float, count: int, **more: Any) -> Verdict:
+    return make(minute, tools=tuple(f"tool-{n}" for n in range(count)), **more)
+
+
+@pytest.mark.parametrize("before", [lambda _: 1, lambda rng: int(rng.random() < 0.05)], ids=["always one", "rare"])
+def test_inputs_of_a_few_values_drift_too(
+    make_verdict: Make, start: datetime, before: Callable[[random.Random], int]
+) -> None:
+    rule, rng = Drift(), random.Random(1)
+    for n in range(2000):
+        rule.observe(tools(make_verdict, n / 20, before(rng)), start + timedelta(minutes=n / 20))
+    assert met(rule, start + timedelta(minutes=100)) == {}
+    for n in range(2000, 2600):
+        rule.observe(tools(make_verdict, n / 20, rng.randrange(2, 5)), start + timedelta(minutes=n / 20))
+    assert met(rule, start + timedelta(minutes=130)).keys() == {("InputDrift", "tools")}
+
+
+def test_inputs_of_a_few_values_that_stay_as_they_are_do_not_drift(make_verdict: Make, start: datetime) -> None:
+    for seed in range(3):
+        rule, rng = Drift(), random.Random(seed)
+        for n in range(4000):
+            count = rng.choices((0, 1, 2, 7), (60, 30, 9, 1))[0]
+            rule.observe(tools(make_verdict, n / 20, count, misalignment=round(rng.random(), 1)), start)
+            if n % 100 == 0:
+                assert met(rule, start) == {}
+
+
+@pytest.mark.parametrize("agents", [1, 20])
+def test_conversations_that_merely_differ_are_no_drift(
+    clean: Callable[..., list[Verdict]], start: datetime, agents: int
+) -> None:
+    for seed in range(2):
+        rule = Drift(reference=150, recent=100)
+        for n, verdict in enumerate(clean(seed, conversations=400, events=(30, 40), agents=agents, minutes=20_000)):
+            rule.observe(verdict, verdict.occurred_at)
+            if n % 100 == 0:
+                assert met(rule, verdict.occurred_at) == {}
+
+
+def test_a_version_that_is_gone_is_without_data(make_verdict: Make, start: datetime) -> None:
+    rule, rng = Drift(), random.Random(1)
+    watched(rule, make_verdict, rng, 2000)
+    watched(rule, make_verdict, rng, 600, first=100, length=1.0)
+    assert met(rule, start + timedelta(hours=24))
+    assert {each.condition for each in rule.findings(start + timedelta(hours=27))} == {Condition.NO_DATA}
+
+
+def test_made_up_versions_do_not_keep_real_ones_from_being_watched(make_verdict: Make, start: datetime) -> None:
+    rule, rng = Drift(most=4), random.Random(1)
+    for n in range(2600):
+        at = start + timedelta(minutes=n / 20)
+        length = int(rng.lognormvariate(8 + (n >= 2000), 0.5))
+        rule.observe(make_verdict(n / 20, characters=length), at)
+        rule.observe(make_verdict(n / 20, version=f"made-up-{n}"), at)
+    assert met(rule, start + timedelta(minutes=130)).keys() == {("InputDrift", "characters")}
+    assert rule.evicted()["drift"] == 2597
+
+
 Histogram = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(any)
 
 
@@ -89,6 +148,6 @@ def test_psi_is_none_between_equal_shares_and_never_negative(counts: list[int], 
 def test_chance_stays_below_the_noise_limit() -> None:
     rng = np.random.default_rng(4)
     limit = psi_noise(10, 1000, 500, level=1e-3)
-    draws = [psi(rng.multinomial(1000, [0.1] * 10), rng.multinomial(500, [0.1] * 10)) for _ in range(2000)]
+    draws = [psi(*(rng.multinomial(n, [0.1] * 10).astype(float) for n in (1000, 500))) for _ in range(2000)]
     assert sum(value > limit for value in draws) <= 8
     assert max(draws) > limit / 3

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.finding import Condition, Finding
-from alerting.lifecycle import ACTIVE, Alert, Lifecycle, State, Transition
+from alerting.alert import Alert, State, Transition
+from alerting.finding import Case, Condition, Finding
+from alerting.lifecycle import Lifecycle
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -18,8 +19,18 @@ RESOLVE = timedelta(minutes=2)
 REMIND = timedelta(minutes=30)
 
 
-def finding(subject: str = "a", condition: Condition = Condition.MET, *, alert: str = "AgentBurn") -> Finding:
-    return Finding(alert, {"agent": subject}, condition, value=20.0, limit=14.4, since=START, until=START)
+def finding(
+    subject: str = "a",
+    condition: Condition = Condition.MET,
+    *,
+    alert: str = "AgentBurn",
+    cases: tuple[Case, ...] = (),
+) -> Finding:
+    return Finding(alert, {"agent": subject}, condition, value=20.0, limit=14.4, since=START, until=START, cases=cases)
+
+
+def case(version: str | None = None) -> Case:
+    return Case("acme", "c", "v", "deception", 0.9, at=START, model_version=version)
 
 
 def lifecycle(pending: int = 0) -> Lifecycle:
@@ -78,7 +89,7 @@ def test_people_are_reminded_but_not_of_what_they_silenced() -> None:
     assert life.step([finding()], START + REMIND - MINUTE) == []
     assert states(life.step([finding()], START + REMIND)) == [(State.FIRING, True)]
     silent = life.step([finding()], START + 2 * REMIND, silenced=lambda _: True)
-    assert silent == []
+    assert states(silent) == [(State.FIRING, False)]
     assert states(life.step([finding()], START + 2 * REMIND + MINUTE)) == [(State.FIRING, True)]
 
 
@@ -164,22 +175,58 @@ def test_everything_ends_once_all_is_clear(steps: list[tuple[int, dict[str, Cond
 
 
 @given(Steps, st.integers(0, 60))
-def test_dying_and_taking_up_again_loses_nothing_and_repeats_nothing(
+def test_dying_and_taking_up_again_says_what_would_have_been_said_without(
     steps: list[tuple[int, dict[str, Condition]]], died_after: int
 ) -> None:
-    now, published = START, []
+    uninterrupted = said(run(lifecycle(pending=1), steps))
     life = lifecycle(pending=1)
-    latest: dict[str, Alert] = {}
-    for number, (minutes, conditions) in enumerate(steps):
-        now += minutes * MINUTE
-        if number == died_after:
-            life = lifecycle(pending=1)
-            life.restore(Alert.model_validate_json(alert.model_dump_json()) for alert in latest.values())
-        for transition in life.step([finding(s, c) for s, c in conditions.items()], now):
-            published.append(transition)
-            latest[transition.alert.fingerprint] = transition.alert
-    firing = [(t.alert.fingerprint, t.alert.transition_id, t.alert.notified_at) for t in published if t.notify]
-    assert len(firing) == len(set(firing))
-    for alert in life.alerts():
-        if alert.state in ACTIVE:
-            assert latest[alert.fingerprint].state in ACTIVE
+    before = run(life, steps[:died_after])
+    latest = {transition.alert.fingerprint: transition.alert for transition in before}
+    life = lifecycle(pending=1)
+    life.restore(Alert.model_validate_json(alert.model_dump_json()) for alert in latest.values())
+    after = run(life, steps)  # the past is gone through again, and says nothing
+    assert said(before) + said(after) == uninterrupted
+
+
+def said(transitions: list[Transition]) -> list[tuple[object, ...]]:
+    return [
+        (t.alert.fingerprint, t.alert.state, t.alert.started_at, t.alert.changed_at, t.alert.notified_at, t.notify)
+        for t in transitions
+    ]
+
+
+def test_silence_is_no_calm() -> None:
+    life = lifecycle()
+    life.step([finding()], START)
+    clear = finding(condition=Condition.CLEAR)
+    life.step([clear], START + MINUTE)
+    assert states(life.step([], START + 2 * MINUTE)) == [(State.NO_DATA, False)]
+    assert life.step([clear], START + 6 * MINUTE) == []
+    assert states(life.step([clear], START + 8 * MINUTE)) == [(State.RESOLVED, True)]
+
+
+def test_some_alerts_wait_longer_for_what_was_forgotten() -> None:
+    life = Lifecycle(keep_without_data=KEEP, kept_longer={"AgentBurn": 3 * KEEP})
+    life.step([finding(), finding(alert="TenantBurn")], START)
+    life.step([], START + MINUTE)
+    over = life.step([], START + MINUTE + KEEP)
+    assert [transition.alert.alert for transition in over] == ["TenantBurn"]
+    assert states(life.step([], START + MINUTE + 3 * KEEP)) == [(State.RESOLVED, True)]
+
+
+def test_an_alert_keeps_the_model_version_that_all_its_cases_had_when_it_fired() -> None:
+    life = lifecycle()
+    (fired,) = life.step([finding(cases=(case(version="v2"), case(version="v2")))], START)
+    assert fired.alert.model_version == "v2"
+    life.step([finding(cases=(case(version="v3"),))], START + MINUTE)
+    assert [alert.model_version for alert in life.alerts()] == ["v2"]
+    (mixed,) = lifecycle().step([finding(cases=(case(version="v2"), case(version="v3")))], START)
+    assert mixed.alert.model_version is None
+
+
+def test_that_somebody_silenced_an_alert_is_published_once() -> None:
+    life = lifecycle()
+    life.step([finding()], START)
+    (silenced,) = life.step([finding()], START + MINUTE, silenced=lambda _: True)
+    assert (silenced.alert.silenced, silenced.notify) == (True, False)
+    assert life.step([finding()], START + 2 * MINUTE, silenced=lambda _: True) == []

@@ -1,4 +1,4 @@
-"""What the recorder says about cases, and the command that lists and acknowledges them. See tests/contract for cases."""
+"""What the recorder says about cases, and the command that lists and acknowledges them. Cases: tests/contract."""
 
 from __future__ import annotations
 
@@ -43,6 +43,36 @@ def test_the_recorder_reports_open_cases_and_how_long_they_waited(
     record(make_verdict("e4"))
     assert registry.get_sample_value("plumbline_acknowledge_seconds_count") == 1
     assert registry.get_sample_value("plumbline_acknowledge_seconds_sum") == 30
+
+
+def test_the_oldest_open_case_is_told_for_each_severity_while_nothing_comes(
+    store: Store, make_verdict: MakeVerdict, now: datetime
+) -> None:
+    registry = CollectorRegistry()
+    times = iter([now, *(now + timedelta(seconds=seconds) for seconds in (0, 5, 20))])
+    recorder = Recorder(store, verdict_topic="v", metrics=RecorderMetrics(registry), clock=lambda: next(times))
+
+    def age(severity: str) -> float | None:
+        return registry.get_sample_value("plumbline_oldest_open_case_seconds", {"severity": severity})
+
+    store.record([make_verdict("e1", conversation_id="c1", flagged=HIGH)], [], now=now - timedelta(hours=9))
+    store.record([make_verdict("e2", conversation_id="c2", flagged=CRITICAL)], [], now=now - timedelta(minutes=1))
+    recorder.report()
+    assert (age("high"), age("critical"), age("medium")) == (9 * 3600, 60, 0)
+    recorder.report()  # five seconds later: not yet
+    assert age("critical") == 60
+    recorder.report()
+    assert age("critical") == 80
+
+
+def test_probes_are_not_among_the_verdicts_recorded(
+    store: Store, make_verdict: MakeVerdict, make_record: Callable[..., Record], now: datetime
+) -> None:
+    registry = CollectorRegistry()
+    recorder = Recorder(store, verdict_topic="v", metrics=RecorderMetrics(registry), clock=lambda: now)
+    verdicts = [make_verdict("e1"), make_verdict("e2", synthetic=True)]
+    recorder.complete(recorder.prepare([make_record(encode_verdict(each), topic="v") for each in verdicts]))
+    assert registry.get_sample_value("plumbline_recorded_verdicts_total", {"status": "scored"}) == 1
 
 
 def test_the_command_lists_and_acknowledges(

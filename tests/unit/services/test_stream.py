@@ -178,3 +178,34 @@ def test_a_flood_of_dead_letters_stops_the_stream_before_anything_of_it_is_deliv
     with pytest.raises(DeadLetterFlood, match="dead-letters list"):
         run(script, flood_gate=FloodGate(limit=0.5, window=20), batching=Batching(100, 10_000, timedelta(0)))
     assert steps(script) == ["complete 12"]
+
+
+def test_a_flood_of_dead_letters_shows_in_the_share_before_it_stops_the_stream():
+    script, registry = Script([[record(n) for n in range(12)]], dead=True), CollectorRegistry()
+    with pytest.raises(DeadLetterFlood):
+        run(
+            script,
+            registry,
+            flood_gate=FloodGate(limit=0.5, window=20),
+            batching=Batching(100, 10_000, timedelta(0)),
+        )
+    assert registry.get_sample_value("plumbline_dead_letter_share") == 1.0
+
+
+def test_what_is_to_be_done_while_nothing_comes_is_done_and_may_fail():
+    class Idle(Script):
+        idle_times = 0
+
+        def poll(self, max_records: int, timeout: timedelta) -> list[Record]:
+            return self.polls.pop(0) if self.polls else []
+
+        def idle(self) -> None:
+            self.idle_times += 1
+            if self.idle_times == 2:
+                self.stop.set()
+            raise TransientError("the database is away")
+
+    script = Idle([[record(0)], []])
+    registry = run(script, idle=script.idle)
+    assert script.idle_times == 2
+    assert registry.get_sample_value("plumbline_retries_total", {"step": "idle"}) == 2

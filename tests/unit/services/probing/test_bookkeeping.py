@@ -11,7 +11,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.verdict import Status, Verdict, verdict_id
+from detectors.verdict import Arm, Status, Verdict, verdict_id
 from services.probing.bookkeeping import Ended, Outcome, Probes
 from services.probing.transcripts import probes
 
@@ -69,6 +69,14 @@ def test_what_it_was_and_how_long_it_took() -> None:
     assert underway.take(verdict("b", status=Status.UNSCORED), later) == Ended("aligned", Outcome.UNSCORED, 2.0)
     assert underway.expire(START + timedelta(seconds=60)) == [Ended("aligned", Outcome.LOST, None)]
     assert underway.take(verdict("c"), later) is None
+
+
+def test_what_a_shadow_says_ends_no_probe() -> None:
+    underway = Probes(timedelta(seconds=60))
+    underway.send("a", "misaligned", START)
+    shadow = verdict("a").model_copy(update={"arm": Arm.SHADOW})
+    assert underway.take(shadow, START) is None
+    assert underway.take(verdict("a", flagged=True), START) == Ended("misaligned", Outcome.FLAGGED, 0.0)
 
 
 def test_what_is_sent_is_synthetic_in_turn_and_never_the_same_twice() -> None:
