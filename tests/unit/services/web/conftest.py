@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from services.accounts.accounts import Accounts
 from services.store import Database, open_engine
 from tests.identity import Clock, little_app, new_browser
+from tests.web_data import filled as filled
+from tests.web_data import web as web
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_every_answer_has_the_headers(browser: TestClient, path: str) -> None:
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     told = {name: answer.headers[name] for name in ("x-content-type-options", "referrer-policy", "cache-control")}
-    assert told == {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
+    assert told == {"x-content-type-options": "nosniff", "referrer-policy": "same-origin", "cache-control": "no-store"}
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert "camera=()" in answer.headers["permissions-policy"]
