@@ -17,7 +17,7 @@ from services.store import Store
 from services.triage.actions import Actions, Actor
 
 MakeVerdict = Callable[..., Verdict]
-CRITICAL = ["coercion", "misalignment"]
+HIGH, CRITICAL = ["deception", "misalignment"], ["coercion", "misalignment"]
 
 
 def test_the_recorder_reports_open_cases_and_how_long_they_waited(

@@ -46,7 +46,7 @@ ALL_COMMANDS = list(commands(typer.main.get_command(app)))
 
 def test_the_commands_are_all_there() -> None:
     assert {path[-1] for path in ALL_COMMANDS if path} == {
-        "demo", "score-stream", "record", "broker", "replay", "score", "verdicts", "doctor", "settings",
+        "demo", "score-stream", "record", "triage", "erase", "audit", "verify", "broker", "replay", "score", "verdicts", "doctor", "settings",
         "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds",
         "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
         "accounts", "access", "disable", "enable", "password", "token", "revoke",
@@ -193,12 +193,11 @@ def test_the_program_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_verdicts_of_a_database_without_schema_say_what_makes_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PLUMBLINE_DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
-    result = CliRunner().invoke(app, ["verdicts"])
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "plumbline record" in result.stderr
+    assert exit_code(monkeypatch, "verdicts") == 1
+    assert "plumbline record" in capsys.readouterr().err
 
 
 def test_verdicts_of_an_empty_database_are_none(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
