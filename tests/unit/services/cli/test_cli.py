@@ -46,7 +46,8 @@ ALL_COMMANDS = list(commands(typer.main.get_command(app)))
 
 def test_the_commands_are_all_there() -> None:
     assert {path[-1] for path in ALL_COMMANDS if path} == {
-        "demo", "score-stream", "record", "triage", "erase", "audit", "verify", "broker", "replay", "score", "verdicts", "doctor", "settings",
+        "triage", "erase", "audit", "verify", "demo", "score-stream", "record",
+        "broker", "replay", "score", "verdicts", "doctor", "settings",
         "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds",
         "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
         "accounts", "access", "disable", "enable", "password", "token", "revoke",
