@@ -17,7 +17,7 @@ help:
 	@echo "make test         all tests, with real Kafka and PostgreSQL where they are installed"
 	@echo "make test-grafana pushing to Grafana, with its real client, in an environment of its own"
 	@echo "make check        format, lint, types, import rules, alerting rules"
-	@echo "make servers      install Prometheus and Alertmanager from Debian's packages, for the tests (as root)"
+	@echo "make servers      install Prometheus, Alertmanager and Chromium from Debian's packages, for the tests (as root)"
 	@echo "make bench        throughput, latency and memory, as ratios (ARGS='--only e': detection alone, without Kafka)"
 	@echo "make train        train the bundle that ships (DATA=folder with train/)"
 	@echo "make evaluate     measure it and write the model card (DATA=folder with train/, dev/, eval_only/)"
@@ -27,16 +27,16 @@ help:
 	@echo "make corpus-report  is our corpus balanced, and what does the next pair buy"
 	@echo "make clean        remove the virtual environments and everything under var/"
 
-demo: $(VENV)/.installed-cpu-embedded
+demo: $(VENV)/.installed-cpu-embedded-triage
 	$(BIN)/plumbline demo $(if $(ONCE),--once)
 
 # CI starts from a bare machine; a newcomer's is left alone, and tests that miss a server say so.
 test: $(STAMP) $(if $(filter true,$(CI)),servers)
 	$(BIN)/pytest $(ARGS)
 
-SERVERS := prometheus prometheus-alertmanager
+SERVERS := prometheus prometheus-alertmanager chromium
 servers:
-	@command -v prometheus prometheus-alertmanager >/dev/null || { \
+	@test "$$(command -v $(SERVERS) | wc -l)" -eq $(words $(SERVERS)) || { \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; \
 	} || echo "$(SERVERS) could not be installed: tests that need them are skipped"
 

@@ -28,15 +28,16 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="end after the replay instead of staying up")] = False,
     folder: Annotated[Path, typer.Option(help="where database and logs go; emptied first")] = Path("var/demo"),
 ) -> None:
-    """See it work: embedded broker, scorer and recorder on this machine, over the transcripts that ship.
+    """See it work: embedded broker, scorer, recorder and triage page on this machine, over the transcripts that ship.
 
-    Ends with a table of the flagged conversations and the words behind them, then stays up with /metrics until Ctrl-C.
+    Ends with a table of the flagged conversations and the words behind them, then stays up until Ctrl-C, with a page to
+    decide about them.
     """
     stop = stop_on_signals()
     console = Console(width=None if sys.stdout.isatty() else 150)
     shipped = {item.event.event_id: item for item in shipped_transcripts()}
     manifest = load_bundle(load_settings().bundle).manifest
-    console.print(f"starting broker, scorer and recorder in {folder} …")
+    console.print(f"starting broker, scorer, recorder and triage page in {folder} …")
     with running_demo(folder) as running:
         console.print(f"replaying {len(shipped)} transcripts: contrastive pairs, one twin misaligned, the other not")
         coverage = running.replay_shipped(console)
@@ -58,7 +59,10 @@ def demo(
         )
         if once:
             return
-        console.print("\nstill running. Look at:")
+        page = running.triage
+        console.print("\nstill running. Read the flagged conversations, and decide about them:", style="bold")
+        console.print(f"  {page.url}   account {page.account}   password {page.password}", soft_wrap=True)
+        console.print("  (the password is shown this once)\nLook at:")
         for name, url in running.metrics.items():
             console.print(f"  {name:9} {url}")
         database = running.settings.database_url.get_secret_value()

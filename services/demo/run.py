@@ -1,4 +1,4 @@
-"""Broker, scorer and recorder as processes of their own; transcripts through them; what came out of it."""
+"""Broker, scorer, recorder and triage as processes of their own; transcripts through them; what came out of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from rich.live import Live
 from rich.text import Text
 
 from deploy.child import Child, answers, free_port
+from services.accounts.accounts import Accounts
+from services.accounts.people import FIRST_ADMIN
 from services.demo.shipped import shipped_files
 from services.embedded_broker import EmbeddedBroker
 from services.errors import ServicesError
@@ -27,7 +30,7 @@ from services.kafka import create_topics
 from services.replay import replay
 from services.schema import upgrade
 from services.settings import Settings, load_settings
-from services.store import Coverage, Store, open_engine
+from services.store import Coverage, Database, Store, open_engine
 
 _MARKER: Final = ".plumbline-demo"
 _START_LIMIT: Final = timedelta(minutes=2)
@@ -35,16 +38,32 @@ _QUIET_LIMIT: Final = timedelta(minutes=2)
 _STOP: Final = [(signal.SIGTERM, timedelta(seconds=30))]
 
 
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """Where the page is, and who may use it. The password is told once, and kept nowhere."""
+
+    url: str
+    account: str
+    password: str
+
+
 class Demo:
     """Everything that is running. `metrics` names each service's `/metrics`."""
 
     def __init__(
-        self, folder: Path, settings: Settings, store: Store, metrics: dict[str, str], services: dict[str, Child]
+        self,
+        folder: Path,
+        settings: Settings,
+        store: Store,
+        metrics: dict[str, str],
+        services: dict[str, Child],
+        triage: Triage,
     ) -> None:
         self._folder = folder
         self.settings = settings
         self.store = store
         self.metrics = metrics
+        self.triage = triage
         self._services = services
 
     def replay_shipped(self, console: Console) -> Coverage:
@@ -86,6 +105,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
             kafka_session_timeout_seconds=2,  # on this broker, joining a group takes half of it
             topic_partitions=2,
             database_url=SecretStr(database),
+            web_port=_port(8600),
         )
         engine = open_engine(database)
         upgrade(engine)
@@ -93,7 +113,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
         services: dict[str, Child] = {}
         metrics: dict[str, str] = {}
         ports: list[int] = []
-        for name, command in (("scorer", "score-stream"), ("recorder", "record")):
+        for name, command in (("scorer", "score-stream"), ("recorder", "record"), ("triage", "triage")):
             port = _port(9464 + len(services))
             ports.append(port)
             child = _service(command, settings, folder / f"{name}.log", port)
@@ -101,7 +121,14 @@ def running_demo(folder: Path) -> Iterator[Demo]:
             services[name], metrics[name] = child, f"http://127.0.0.1:{port}/metrics"
         for child, port in zip(services.values(), ports, strict=True):
             child.wait_until(partial(answers, port), _START_LIMIT)
-        yield Demo(folder, settings, Store(engine), metrics, services)
+        yield Demo(folder, settings, Store(engine), metrics, services, _triage(settings, Database(engine)))
+
+
+def _triage(settings: Settings, database: Database) -> Triage:
+    """The page, and a local account for it."""
+    people = Accounts.configured(settings, database, lambda: datetime.now(UTC)).people
+    password = people.ensure_first_admin() or ""
+    return Triage(f"http://127.0.0.1:{settings.web_port}/", FIRST_ADMIN, password)
 
 
 def _empty(folder: Path) -> None:
@@ -125,6 +152,7 @@ def _service(command: str, settings: Settings, log: Path, port: int) -> Child:
         "PLUMBLINE_KAFKA_SESSION_TIMEOUT_SECONDS": str(settings.kafka_session_timeout_seconds),
         "PLUMBLINE_DATABASE_URL": settings.database_url.get_secret_value(),
         "PLUMBLINE_METRICS_PORT": str(port),
+        "PLUMBLINE_WEB_PORT": str(settings.web_port),
         "PLUMBLINE_BATCH_MAX_RECORDS": "4",  # for the eye: larger batches are faster, and their progress comes in leaps
     }
     argv = [sys.executable, "-m", "services.cli", command]

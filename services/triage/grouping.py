@@ -16,9 +16,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from alerting.severity import severity_of
 from detectors.observation import distance, resemblance
 from detectors.taxonomy import MISALIGNMENT
 from detectors.verdict import Verdict
+from services.triage.case import RANK
 
 _SCHEME: Final = 1
 """Part of every fingerprint: one that is made otherwise never equals an older one."""
@@ -56,8 +58,11 @@ class CaseProfile:
 
 
 def gravest(verdict: Verdict) -> str:
-    """The first flagged category; the overall label where there is none."""
-    return next((label for label in verdict.flagged if label != MISALIGNMENT), MISALIGNMENT)
+    """The flagged category that is most urgent, of equally urgent ones the most probable; the overall label where there
+    is none.
+    """
+    named = [label for label in verdict.flagged if label != MISALIGNMENT]
+    return min(named, key=lambda label: RANK[severity_of((label,))], default=MISALIGNMENT)
 
 
 def profile(verdict: Verdict) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -16,7 +17,7 @@ from services.triage.queue import Cursor
 
 def test_a_case_goes_from_open_over_a_decision_to_its_end_and_back() -> None:
     way = [CaseState.OPEN, CaseState.ACKNOWLEDGED, CaseState.CONFIRMED, CaseState.RESOLVED, CaseState.REGRESSED]
-    assert all(follows(before, after) for before, after in zip(way, way[1:], strict=False))
+    assert all(follows(before, after) for before, after in pairwise(way))
     assert follows(CaseState.REGRESSED, CaseState.ACKNOWLEDGED)
 
 
