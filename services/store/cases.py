@@ -221,13 +221,10 @@ def _conditions(tx: Transaction, wanted: CaseFilter, now: datetime) -> list[Any]
 def _words(tx: Transaction, words: str) -> Any:
     """A conversation's id, or words that were said in one."""
     belonging = select(CaseConversationRow.case_id)
-    said = belonging.where(
-        tuple_(col(CaseConversationRow.tenant_id), col(CaseConversationRow.conversation_id)).in_(
-            having_words(tx.dialect.name, words)
-        )
-    )
+    place = tuple_(col(CaseConversationRow.tenant_id), col(CaseConversationRow.conversation_id))
+    said = belonging.where(place.in_(having_words(tx.dialect.name, words)))
     named = belonging.where(col(CaseConversationRow.conversation_id) == words)
-    return or_(col(CaseRow.case_id).in_(said), col(CaseRow.case_id).in_(named))
+    return col(CaseRow.case_id).in_(said.union(named))
 
 
 @dataclass(frozen=True, slots=True)

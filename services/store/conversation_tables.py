@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, func, text
+from sqlalchemy import Column, Index, Text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from services.store.columns import json_column, text_column
@@ -50,17 +51,11 @@ class MessageRow(SQLModel, table=True):
 
 
 class ConversationTextRow(SQLModel, table=True):
-    """What search looks in: redacted words of a flagged conversation, clipped."""
+    """What search looks in: redacted words of a flagged conversation, clipped. PostgreSQL keeps them as it searches."""
 
     __tablename__ = "conversation_texts"
+    __table_args__ = (Index("ix_conversation_texts_words", "words", postgresql_using="gin").ddl_if("postgresql"),)
 
     tenant_id: str = Field(sa_column=text_column(primary_key=True))
     conversation_id: str = Field(sa_column=text_column(primary_key=True))
-    words: str = Field(sa_column=text_column())
-
-
-SEARCH_INDEX = Index(
-    "ix_conversation_texts_words",
-    func.to_tsvector(text("'simple'"), ConversationTextRow.__table__.c.words),  # type: ignore[attr-defined]
-    postgresql_using="gin",
-).ddl_if(dialect="postgresql")
+    words: str = Field(sa_column=Column(Text().with_variant(TSVECTOR(), "postgresql"), nullable=False))

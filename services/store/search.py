@@ -31,7 +31,7 @@ def having_words(dialect: str, query: str) -> Any:
         return found.where(text("1 = 0"))
     if dialect == "postgresql":
         wanted = func.to_tsquery(text("'simple'"), " & ".join(f"{word}:*" for word in words))
-        return found.where(func.to_tsvector(text("'simple'"), col(row.words)).op("@@")(wanted))
+        return found.where(col(row.words).op("@@")(wanted))
     # Words are kept with a space before each: a word begins where there is one.
     return found.where(*(col(row.words).contains(f" {word}", autoescape=True) for word in words))
 
@@ -39,7 +39,8 @@ def having_words(dialect: str, query: str) -> Any:
 def keep(tx: Transaction, tenant_id: str, conversation_id: str, said: str) -> None:
     """Makes a conversation findable by what was said in it, in place of what was kept before."""
     words = "".join(f" {word}" for word in re.findall(r"\w+", said[:_LONGEST].lower()))
-    values = {"tenant_id": tenant_id, "conversation_id": conversation_id, "words": words}
+    kept = func.to_tsvector(text("'simple'"), words) if tx.dialect.name == "postgresql" else words
+    values = {"tenant_id": tenant_id, "conversation_id": conversation_id, "words": kept}
     statement = _INSERT[tx.dialect.name](ConversationTextRow).values(values)
     key = ["tenant_id", "conversation_id"]
     tx.execute(statement.on_conflict_do_update(index_elements=key, set_={"words": statement.excluded.words}))

@@ -63,7 +63,10 @@ class CaseConversationRow(SQLModel, table=True):
     """Which case a conversation belongs to: exactly one."""
 
     __tablename__ = "case_conversations"
-    __table_args__ = (Index("ix_case_conversations_case", "case_id", "added_at"),)
+    __table_args__ = (
+        Index("ix_case_conversations_case", "case_id", "added_at"),
+        Index("ix_case_conversations_conversation", "conversation_id"),
+    )
 
     tenant_id: str = Field(sa_column=text_column(primary_key=True))
     conversation_id: str = Field(sa_column=text_column(primary_key=True))

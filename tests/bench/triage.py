@@ -73,7 +73,8 @@ SELECT case_id, tenant_id, opened_at, 'plumbline', 'opened', '{"version": 1}' FR
 _TEXTS = """
 INSERT INTO conversation_texts (tenant_id, conversation_id, words)
 SELECT tenant_id, lead_conversation_id,
-  (SELECT ' ' || string_agg('word' || (hashtext(case_id::text || i) & 4095), ' ') FROM generate_series(1, 300) i)
+  (SELECT to_tsvector('simple', string_agg('word' || (hashtext(case_id::text || i) & 4095), ' '))
+   FROM generate_series(1, 300) i)
 FROM cases
 """
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from os import environ
 from pathlib import Path
 from signal import SIGTERM
 
+import httpx
+
 from deploy.child import Child, answers
+from services.accounts.accounts import Accounts
+from services.accounts.principal import Role
 from services.settings import Settings
+from services.store import Database, open_engine
 
 
 @contextmanager
@@ -25,7 +31,7 @@ def serving(settings: Settings, folder: Path, **variables: str) -> Iterator[str]
         "PLUMBLINE_METRICS_PORT": str(settings.metrics_port),
         "PLUMBLINE_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "PLUMBLINE_TOPIC_PREFIX": settings.topic_prefix,
-        "PLUMBLINE_LOGIN_ATTEMPTS": "1000",
+        "PLUMBLINE_REQUESTS_PER_MINUTE": "100000",
         **variables,
     }
     argv = [sys.executable, "-m", "services.cli", "triage"]
@@ -35,3 +41,17 @@ def serving(settings: Settings, folder: Path, **variables: str) -> Iterator[str]
         yield f"http://127.0.0.1:{settings.web_port}"
     finally:
         child.end([(SIGTERM, timedelta(seconds=20))])
+
+
+def account(settings: Settings, url: str) -> httpx.Cookies:
+    """Cookies of somebody who has signed in."""
+    database = Database(open_engine(settings.database_url.get_secret_value()))
+    people = Accounts.configured(settings, database, lambda: datetime.now(UTC)).people
+    password = people.create("bench", Role.ADMIN, None, by="bench")
+    database.engine.dispose()
+    with httpx.Client(base_url=url, follow_redirects=False) as client:
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login").text)
+        form = {"account": "bench", "password": password, "csrf_token": token[1] if token else ""}
+        if client.post("/login", data=form).status_code != 303:
+            raise SystemExit("nobody could sign in")
+        return httpx.Cookies(client.cookies)

@@ -82,11 +82,13 @@ def _conversations() -> None:
         _moment("occurred_at"),
     )
     op.create_table(
-        "conversation_texts", _text("tenant_id", key=True), _text("conversation_id", key=True), _text("words")
+        "conversation_texts",
+        _text("tenant_id", key=True),
+        _text("conversation_id", key=True),
+        sa.Column("words", sa.Text().with_variant(postgresql.TSVECTOR(), "postgresql"), nullable=False),
     )
     if op.get_bind().dialect.name == "postgresql":
-        words = sa.func.to_tsvector(sa.text("'simple'"), sa.column("words"))
-        op.create_index("ix_conversation_texts_words", "conversation_texts", [words], postgresql_using="gin")
+        op.create_index("ix_conversation_texts_words", "conversation_texts", ["words"], postgresql_using="gin")
 
 
 def _cases() -> None:
@@ -138,6 +140,7 @@ def _cases() -> None:
         sa.Column("score", sa.Float(), nullable=True),
     )
     op.create_index("ix_case_conversations_case", "case_conversations", ["case_id", "added_at"])
+    op.create_index("ix_case_conversations_conversation", "case_conversations", ["conversation_id"])
     op.create_table(
         "case_events",
         _counting("event_id"),

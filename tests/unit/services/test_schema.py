@@ -36,11 +36,12 @@ def test_upgrading_twice_is_fine(engine: Engine) -> None:
     assert is_current(engine)
 
 
-@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index:UserWarning")
 def test_the_migrations_make_exactly_the_tables_of_the_store(engine: Engine) -> None:
     upgrade(engine)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # This index is for PostgreSQL alone, where the same comparison is made in tests/integration.
+        elsewhere = {"include_object": lambda _, name, *__: name != "ix_conversation_texts_words"}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **elsewhere})
         assert compare_metadata(context, SQLModel.metadata) == []
 
 
