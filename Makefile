@@ -36,7 +36,7 @@ test: $(STAMP) $(if $(filter true,$(CI)),servers)
 
 SERVERS := prometheus prometheus-alertmanager chromium
 servers:
-	@test "$$(command -v $(SERVERS) | wc -l)" -eq $(words $(SERVERS)) || { \
+	@for each in $(SERVERS); do command -v $$each || exit 1; done >/dev/null || { \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; \
 	} || echo "$(SERVERS) could not be installed: tests that need them are skipped"
 
@@ -60,6 +60,7 @@ test-grafana: $(STAMP)
 bench: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python tests/bench/run.py $(if $(wildcard $(DATA)/dev),--data $(DATA)) $(ARGS)
 	$(BIN)/python tests/bench/correlation.py --seeds 0
+	PYTHONPATH=. $(BIN)/python tests/bench/triage.py
 
 train: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first
