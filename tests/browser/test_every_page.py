@@ -1,4 +1,4 @@
-"""Every page, light, dark and on a phone: axe-core finds nothing, nothing lies beside the window, and a picture is kept."""
+"""Every page, light, dark and on a phone: axe-core finds nothing, nothing sticks out, and a picture is kept."""
 
 from __future__ import annotations
 
