@@ -36,11 +36,11 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def site(chromium: Browser, tmp_path: Path) -> Iterator[Site]:
     """An empty one. Whatever a test did, no page failed, spoke up, or asked anybody else."""
-    from tests.browser.site import Site, Watch, served
+    from tests.browser.site import Running, Site, Watch, served
 
     engine = open_engine(f"sqlite:///{tmp_path / 'site.db'}")
     upgrade(engine)
-    web = make_web(Database(engine), web_hosts="127.0.0.1", sealing_keys=Fernet.generate_key().decode())
+    web = make_web(Database(engine), Running(), web_hosts="127.0.0.1", sealing_keys=Fernet.generate_key().decode())
     with served(web) as url:
         made = Site(url, web, chromium, Watch(url))
         yield made

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -17,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from services.accounts.principal import Role
 from services.web.cookies import SESSION
 from tests.servers import ROOT
-from tests.web_client import Web
+from tests.web_client import Clock, Web
 
 SCREENSHOTS: Final = ROOT / "var" / "screenshots"
 DESK: Final = {"width": 1280, "height": 800}
@@ -43,6 +44,17 @@ def served(web: Web) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(15)
+
+
+@dataclass
+class Running(Clock):
+    """Goes on from the moment at which made-up conversations take place, and can be turned."""
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self) -> datetime:
+        return self.now + timedelta(seconds=time.monotonic() - self._began)
 
 
 @dataclass

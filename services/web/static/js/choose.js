@@ -68,7 +68,7 @@ function spanIn(part, range) {
       part_index: Number(part.dataset.part),
       start: places[0][0],
       end: places[places.length - 1][1],
-      words: leaves.map((leaf) => leaf.textContent).join("").trim().slice(0, 60),
+      words: leaves.map((leaf) => wordsIn(leaf, range)).join("").trim().slice(0, 60),
     },
   ];
 }
@@ -82,6 +82,14 @@ function inside(leaf, range) {
   const start = range.comparePoint(text, 0) < 0 ? (range.startContainer === text ? range.startOffset : length) : 0;
   const end = range.comparePoint(text, length) > 0 ? (range.endContainer === text ? range.endOffset : 0) : length;
   return [from + points(text.data, start), from + points(text.data, Math.max(start, end))];
+}
+
+// What the range covers of a leaf, as it is shown.
+function wordsIn(leaf, range) {
+  const [start, end] = inside(leaf, range);
+  if (leaf.dataset.e) return start < end ? leaf.textContent : "";
+  const from = Number(leaf.dataset.o);
+  return [...leaf.firstChild.data].slice(start - from, end - from).join("");
 }
 
 function touches(leaf, range) {
