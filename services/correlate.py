@@ -26,7 +26,7 @@ from services.correlation import Correlation, default_correlator
 from services.dead_letters import to_record
 from services.errors import ServicesError, TransientError
 from services.faust_app import abandon, ends, make_app, never_acknowledge, record_of
-from services.kafka import History, KafkaSink, KafkaTail, read_topic, starting_offsets
+from services.kafka import History, KafkaSink, KafkaTail, read_written, starting_offsets
 from services.logs import get_logger
 from services.metrics import CorrelatorMetrics
 from services.notifications import Notifications
@@ -56,7 +56,7 @@ def correlate(settings: Settings, registry: CollectorRegistry, budget_share: flo
         Notifications(_alertmanager(settings), links, metrics) as notifications,
     ):
         # 1. What has been said. It is posted from now on, however long the next step takes.
-        sink.deliver(correlation.restore(read_topic(settings, settings.topic("alerts"))))
+        sink.deliver(correlation.restore(read_written(settings, settings.topic("alerts"))))
         notifications.show(correlation.to_post())
         # 2. What it was said about, and what has come since.
         starts = _patiently(

@@ -13,6 +13,7 @@ from services.kafka.topics import (
     missing_topics,
     read_from,
     read_topic,
+    read_written,
     require_topics,
     starting_offsets,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "missing_topics",
     "read_from",
     "read_topic",
+    "read_written",
     "require_topics",
     "starting_offsets",
 ]

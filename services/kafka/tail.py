@@ -17,7 +17,7 @@ from services.settings import Settings
 
 
 class KafkaTail:
-    """The end of a topic, from the moment on that this was made."""
+    """The end of a topic, from the moment on that this was made: what is written, in transactions that hang as well."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
         """Raises `TransientError` without a broker, `ServicesError` without the topic."""
@@ -27,7 +27,6 @@ class KafkaTail:
             settings,
             group_id=None,
             allow_auto_create_topics=False,
-            isolation_level="read_committed",
             fetch_max_wait_ms=100,
         )
         try:

@@ -88,11 +88,22 @@ def read_topic(settings: Settings, topic: str) -> Iterator[Record]:
     return read_from(settings, topic, {})
 
 
+def read_written(settings: Settings, topic: str) -> Iterator[Record]:
+    """As `read_topic`, with what was written in transactions that were aborted, or never ended. For topics where that
+    does no harm: a transaction that hangs (see ADR 14) holds nobody up then.
+    """
+    return _read(settings, topic, {}, "read_uncommitted")
+
+
 def read_from(settings: Settings, topic: str, starts: Mapping[int, int]) -> Iterator[Record]:
     """As `read_topic`, from these offsets on (by partition), or from the beginning of the log where that is later.
 
     A partition without one is read from its beginning.
     """
+    return _read(settings, topic, starts, "read_committed")
+
+
+def _read(settings: Settings, topic: str, starts: Mapping[int, int], isolation: str) -> Iterator[Record]:
     require_topics(settings, [topic])
     consumer = connected(
         KafkaConsumer,
@@ -100,7 +111,7 @@ def read_from(settings: Settings, topic: str, starts: Mapping[int, int]) -> Iter
         group_id=None,
         allow_auto_create_topics=False,
         auto_offset_reset="earliest",
-        isolation_level="read_committed",
+        isolation_level=isolation,
         fetch_max_wait_ms=50,
     )
     try:
