@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import zip_longest
 from threading import Thread
 from typing import Any, Final
 
@@ -52,13 +51,21 @@ class Exposition:
 def _samples(metric: Metric, before: list[_Head], lines: list[str]) -> list[_Head]:
     """Adds a line for each sample; what they begin with, to be handed in `before` the next time."""
     heads: list[_Head] = []
-    created = f"{metric.name}_created"
-    samples = [sample for sample in metric.samples if sample[0] != created]
-    for (name, labels, value, *_), kept in zip_longest(samples, before[: len(samples)]):
-        head = kept if kept and kept[0] == name and kept[1] == labels else (name, labels, _head(name, labels))
+    created, known = f"{metric.name}_created", len(before)
+    for sample in metric.samples:  # by position, and nothing made that can be helped: this is the inner loop
+        name, labels, value, at = sample[0], sample[1], sample[2], len(heads)
+        if name == created:
+            continue
+        head = before[at] if at < known else None
+        if head is None or head[0] != name or head[1] != labels:
+            head = (name, labels, _head(name, labels))
         heads.append(head)
-        lines.append(head[2] + floatToGoString(value))  # type: ignore[no-untyped-call]
+        lines.append(head[2] + (repr(float(value)) if -1e6 < value < 1e6 else _number(value)))
     return heads
+
+
+def _number(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
 def _head(name: str, labels: dict[str, str]) -> str:

@@ -126,8 +126,8 @@ def main() -> int:
         f"correlator: {correlated:,.0f} verdicts/s from bytes, one thread; scorer: {scored:.1f} events/s, all cores: "
         f"{correlated / scored:,.0f} times (target: 5)"
     )
-    kept = per_agent(default_rules(BUDGET)) / 1024
-    print(f"memory: {kept:.1f} KiB for each agent that is tracked, with 5 conversations of 1 to 40 events each")
+    kept = per_agent(lambda: default_rules(BUDGET)) / 1024
+    print(f"memory: {kept:.1f} KiB for each further agent, with 5 conversations of 1 to 40 events each")
     most = at_limits()
     print(f"memory with every limit reached: {sum(most.values()):.0f} MB ({ {k: round(v) for k, v in most.items()} })")
     for least, what in ((0, "of a scorer at its limits"), (10_000, "with more (target: 50 ms)")):
