@@ -59,5 +59,6 @@ def focused(page: Page) -> str:
 
 
 def scrolls_sideways(page: Page) -> bool:
-    """Whether anything of the page lies to the right of the window."""
-    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+    """Whether anything lies to the right of the window, or of the bar in which people decide."""
+    wide = "all => all.some(each => each.scrollWidth > each.clientWidth)"
+    return bool(page.locator("html, .bar").evaluate_all(wide))

@@ -132,8 +132,10 @@ def sign_in(page: Page, account: str, password: str) -> None:
 
 
 def keep(page: Page, name: str) -> Path:
-    """A screenshot of the whole page, for people to look at."""
+    """A screenshot of the whole page, for people to look at: also of messages that nobody has scrolled to."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     path = SCREENSHOTS / f"{name}.png"
+    page.evaluate("for (const each of document.querySelectorAll('.message')) each.style.contentVisibility = 'visible'")
     page.screenshot(path=path, full_page=True, animations="disabled")
+    page.evaluate("for (const each of document.querySelectorAll('.message')) each.style.contentVisibility = ''")
     return path

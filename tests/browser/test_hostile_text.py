@@ -18,7 +18,7 @@ from services.triage.label import Decision
 from tests.browser.reading import scrolls_sideways
 from tests.browser.site import PHONE, Site, keep
 from tests.triage_data import event
-from tests.web_data import case_of, fill, flagged, record
+from tests.web_data import fill, flagged, record
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
@@ -148,12 +148,6 @@ def test_what_an_agent_writes_is_shown_and_does_nothing(site: Site, attack: str)
     assert not scrolls_sideways(page)
     page.set_viewport_size(PHONE)
     assert not scrolls_sideways(page)
-    for path in ("/?state=any", "/labels", f"/c/acme/{quote(everywhere(attack, 0).conversation_id, safe='')}"):
-        page.goto(path)
-        disturb(page)
-        is_only_text(page)
-        assert not scrolls_sideways(page), path
-    expect(page.locator("#m0")).to_be_visible()
 
 
 def test_all_attacks_at_once_in_a_tenants_name_and_every_other_page(site: Site) -> None:
@@ -161,18 +155,17 @@ def test_all_attacks_at_once_in_a_tenants_name_and_every_other_page(site: Site) 
     for number, attack in enumerate(ATTACKS.values()):
         of = everywhere(attack, number).model_copy(update={"tenant_id": everywhere(attack, 0).conversation_id})
         record(site.web, (of, flagged(of, [(0, 0, 0, 3, "coercion", 1.0)], flagged=("coercion",))))
-        case_of(site.web, of.tenant_id, of.conversation_id)
+        flag(site, attack)
     page = site.person("ada", Role.ADMIN)
     for path in ("/", "/?state=any&sort=newest", "/next", "/labels", "/quality", "/audit", "/review"):
         page.goto(path)
         disturb(page)
         is_only_text(page)
+        assert not scrolls_sideways(page), path
     page.goto("/")
     keep(page, "attacks-queue")
     for attack in ATTACKS.values():
         page.goto(f"/?q={quote(attack[:200])}&owner={quote(attack[:200])}&agent={quote(attack[:200])}")
         is_only_text(page)
-        page.goto(f"/login?next={quote('/' + attack)}")
-        assert page.evaluate("window.__xss") is None
-        page.goto(f"/c/acme/{quote(attack, safe='')}")
-        is_only_text(page)
+        page.goto(f"/c/acme/{quote(everywhere(attack, 0).conversation_id, safe='')}")
+        expect(page.locator("#m0")).to_be_visible()

@@ -134,9 +134,11 @@ def test_from_the_alert_to_the_retraining_queue(settings: Settings, database: Da
 
     page.keyboard.press("c")
     page.get_by_role("button", name="Undo").wait_for()
+    page.wait_for_load_state()
     page.keyboard.press("z")
-    expect(page).to_have_url(re.compile(f"/cases/{case_id}"))
     expect(page.get_by_text("took a decision back")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"/cases/{case_id}"))
+    page.wait_for_load_state()
     page.keyboard.press("c")
     expect(page.get_by_text("Nothing waits")).to_be_visible()
     keep(page, "story-decided")
