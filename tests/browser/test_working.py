@@ -189,6 +189,7 @@ def test_the_keyboard_is_enough(site: Site) -> None:
     case_id = case_of(site)
     page = site.visitor()
     page.goto(f"/c/acme/{CONVERSATION}")
+    expect(page.get_by_label("Account")).to_be_focused()
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type(site.web.person("ada"))
