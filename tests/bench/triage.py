@@ -33,7 +33,7 @@ from deploy.postgres.local import LocalPostgres, missing_tools
 from detectors.codec import event_from
 from services.schema import upgrade
 from services.settings import Settings, load_settings
-from services.store import Database, open_engine
+from services.store import Database, cases, open_engine
 from services.store.recording import Store
 from services.triage.configured import archivist_of, salt_of
 from tests.bench.triage_server import account, serving
@@ -79,10 +79,10 @@ FROM cases
 """
 
 
-def fill(database: Database, *, verdicts: int, cases: int) -> None:
+def fill(database: Database, *, verdicts: int, cases_: int) -> None:
     for statement in (_VERDICTS, _CASES, _MEMBERS, _EVENTS, _TEXTS):
         with database.write() as tx:
-            tx.execute(text(statement), {"verdicts": verdicts, "cases": cases})
+            tx.execute(text(statement), {"verdicts": verdicts, "cases": cases_})
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
 
@@ -109,10 +109,11 @@ def long_conversation(database: Database, settings: Settings, messages: int) -> 
         }
     )
     archivist = archivist_of(settings, salt_of(database))
-    store = Store(database.engine)
-    store.record([verdict(of)], [], [archivist.redacted(of)], now=datetime.now(UTC))
-    (case,) = [case for case in store.cases(limit=5_000, now=datetime.now(UTC)) if case.agent == "long-winded"]
-    return str(case.case_id)
+    Store(database.engine).record([verdict(of)], [], [archivist.redacted(of)], now=datetime.now(UTC))
+    with database.read() as tx:
+        member = cases.member(tx, "t0", "a-long-one")
+    assert member is not None
+    return str(member.case_id)
 
 
 class Users:
@@ -200,7 +201,7 @@ def main() -> int:
         database = Database(open_engine(settings.database_url.get_secret_value()))
         upgrade(database.engine)
         began = time.monotonic()
-        fill(database, verdicts=arguments.verdicts, cases=arguments.cases)
+        fill(database, verdicts=arguments.verdicts, cases_=arguments.cases)
         print(f"{arguments.verdicts:,} verdicts, {arguments.cases:,} cases in {time.monotonic() - began:.0f} s")
         long_case = long_conversation(database, settings, 2_000)
         with database.read() as tx:
