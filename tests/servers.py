@@ -72,6 +72,12 @@ def postgres_url(postgres: postgres_local.LocalPostgres, _numbers: Iterator[int]
 
 
 @pytest.fixture
+def postgres_copy(postgres: postgres_local.LocalPostgres, postgres_template: str, _numbers: Iterator[int]) -> str:
+    """A new database with the current schema."""
+    return postgres.create_database(f"plumbline_{next(_numbers)}", template=postgres_template)
+
+
+@pytest.fixture
 def make_settings(_numbers: Iterator[int], tmp_path: Path) -> Callable[..., Settings]:
     """Settings for one test: topics of its own on the given broker, a database of its own."""
 
