@@ -61,7 +61,7 @@ class LocalPostgres:
         self._child.wait_until(self._ready, timedelta(seconds=60))
 
     def create_database(self, name: str, *, template: str = "template0") -> str:
-        """Create an empty database, or a copy of `template` that nobody is connected to; return its SQLAlchemy address."""
+        """Create an empty database, or a copy of `template`, and return its SQLAlchemy address."""
         where = ["--host=127.0.0.1", f"--port={self._port}", f"--username={_USER}", "--no-password"]
         what = [f"--maintenance-db={_FIRST_DATABASE}", f"--template={template}"]
         _run([_tool("createdb"), *where, *what, "--", name], self._password)
