@@ -99,7 +99,7 @@ def old(database_url: str) -> Engine:
     return open_engine(database_url)
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])
 def test_verdicts_and_dead_letters_survive(old: Engine, revision: str) -> None:
     to_revision(old, revision)
     insert(old, "verdicts", VERDICT_ROW)
