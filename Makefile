@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 comma := ,
 # In CI the tests that need torch must run too; a newcomer is spared that download.
-EXTRAS := cpu,embedded,correlate,triage,dev$(if $(filter true,$(CI)),$(comma)retrain)
+EXTRAS := cpu,embedded,correlate,triage,dev$(if $(filter true,$(CI)),$(comma)retrain$(comma)trainers)
 CARD = $(BIN)/python -m retrain.model_card detectors/bundles/first docs/evaluation.json docs/peers.json > docs/model-card.md
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 

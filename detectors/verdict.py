@@ -57,9 +57,17 @@ class Stage(StrEnum):
 
 
 class Arm(StrEnum):
+    """Which bundle said it, and what for."""
+
     STABLE = "stable"
-    CANARY = "canary"
-    SHADOW = "shadow"
+    CANARY = "canary"  # a candidate, for its share of conversations
+    SHADOW = "shadow"  # a candidate, beside the stable one: compared, and nothing else
+    HELD_OUT = "held_out"  # a detector whose word never reaches training data of the monitored model
+
+    @property
+    def decides(self) -> bool:
+        """Whether cases, alerts and coverage come of it. Exactly one verdict of each event decides."""
+        return self in (Arm.STABLE, Arm.CANARY)
 
 
 class Evidence(Frozen):
@@ -106,6 +114,7 @@ class Verdict(Frozen):
     bundle_version: Identifier
     arm: Arm = Arm.STABLE
     stage: Stage = Stage.NONE
+    seconds: float | None = Field(default=None, ge=0, description="the detector's share of its batch's time")
     synthetic: bool = False
     observed: Observation | None = Field(default=None, description="for correlation; None from older versions")
     occurred_at: Moment

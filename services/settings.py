@@ -47,6 +47,21 @@ class Settings(BaseSettings):
 
     bundle: Path = DEFAULT_BUNDLE
     bundle_version: str | None = Field(default=None, description="refuse any other; pins what was released")
+    registry: str | None = Field(
+        default=None, description="folder or fsspec URL of the registry of bundles; none: PLUMBLINE_BUNDLE is served"
+    )
+    registry_cache: Path = Field(default=Path("var/bundles"), description="where fetched bundles are kept")
+    registry_poll_seconds: float = Field(default=5, ge=0.05, le=3600, description="between looks at the rollout")
+    registry_signing_key: SecretStr | None = Field(
+        default=None, description="Ed25519 private key (base64, 32 bytes): what is published is signed"
+    )
+    registry_public_key: str | None = Field(
+        default=None, description="Ed25519 public key (base64): what is not signed by it is not served"
+    )
+    held_out_bundle: Path | None = Field(
+        default=None, description="a detector that watches and whose word reaches no training data"
+    )
+    held_out_share: float = Field(default=1.0, ge=0, le=1, description="of conversations that it watches")
     provider: Provider = Provider.CPU
     inference_threads: int = Field(default=0, ge=0, le=256, description="0: one for each core")
     inference_batch_windows: int = Field(
@@ -155,6 +170,43 @@ class Settings(BaseSettings):
         description='JSON, like {"soc": ["acme"], "leads": ["*"]}; empty: all tenants for everybody',
     )
     oidc_default_role: Role | None = Field(default=None, description="of who has none; none: no access")
+
+    retraining_folder: Path = Field(default=Path("var/retraining"), description="datasets and runs")
+    retraining_mode: Literal["refresh", "full"] = Field(
+        default="refresh", description="refresh: screen and heads, in minutes; full: the encoder as well (torch)"
+    )
+    retraining_new_labels: int = Field(
+        default=20, ge=1, le=1_000_000, description="new confirmed labels of one category that set off a run"
+    )
+    retraining_quiet_minutes: float = Field(
+        default=15, ge=0, le=10_080, description="without a new label, before a run"
+    )
+    retraining_pause_hours: float = Field(default=6, ge=0, le=8_760, description="between runs that nobody asked for")
+    retraining_schedule_days: float = Field(
+        default=30, ge=0, le=3650, description="at least one run in; 0: no schedule"
+    )
+    retraining_false_positives: float = Field(
+        default=0.5, gt=0, le=1, description="share of flags that people dismissed that sets off a run"
+    )
+    retraining_runs_per_day: int = Field(default=4, ge=1, le=1000, description="that nobody asked for")
+    retraining_stage_minutes: float = Field(default=180, ge=0.1, le=10_080, description="that a stage may take")
+    retraining_attempts: int = Field(default=3, ge=1, le=100, description="of a stage, before a run fails")
+    retraining_threads: int = Field(default=2, ge=1, le=256)
+    retraining_poll_seconds: float = Field(default=5, ge=0.05, le=3600)
+    most_per_reviewer: float = Field(
+        default=0.5, gt=0, le=1, description="share of a category's labels that one reviewer may give"
+    )
+    most_per_tenant: float = Field(default=0.8, gt=0, le=1, description="likewise, one tenant")
+
+    rollout_shadow_events: int = Field(default=500, ge=1, description="that the shadow stage takes at least")
+    rollout_shadow_minutes: float = Field(default=60, ge=0, le=100_000)
+    rollout_canary_events: int = Field(
+        default=500, ge=1, description="of the candidate, that the canary takes at least"
+    )
+    rollout_canary_minutes: float = Field(default=240, ge=0, le=100_000)
+    rollout_canary_share: float = Field(default=0.1, gt=0, le=1)
+    rollout_stage_hours: float = Field(default=168, gt=0, le=8760, description="without enough traffic: rolled back")
+    rollout_poll_seconds: float = Field(default=10, ge=0.05, le=3600)
 
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: none")

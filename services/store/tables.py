@@ -24,6 +24,7 @@ class VerdictRow(SQLModel, table=True):
         Index("ix_verdicts_event", "tenant_id", "event_id"),
         Index("ix_verdicts_flags_decided_at", "flags", "decided_at"),
         Index("ix_verdicts_decided_at", "decided_at"),
+        Index("ix_verdicts_arm", "arm", "recorded_at"),
     )
 
     verdict_id: UUID = Field(primary_key=True)
@@ -44,6 +45,7 @@ class VerdictRow(SQLModel, table=True):
     bundle_version: str = Field(sa_column=Column(Text, nullable=False))
     arm: str = Field(sa_column=Column(Text, nullable=False))
     stage: str = Field(sa_column=Column(Text, nullable=False))
+    seconds: float | None = None
     synthetic: bool
     observed: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
     occurred_at: datetime

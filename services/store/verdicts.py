@@ -18,7 +18,7 @@ from services.store.database import Transaction
 from services.store.tables import DeadLetterRow, VerdictRow
 
 _INSERT: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_ROWS_AT_ONCE: Final = 200  # SQLite takes 32,766 parameters a statement, a verdict has 23
+_ROWS_AT_ONCE: Final = 200  # SQLite takes 32,766 parameters a statement, a verdict has 24
 
 
 @dataclass(frozen=True, slots=True)

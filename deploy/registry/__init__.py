@@ -1,0 +1,1 @@
+"""Where versions of the detectors lie, and which of them is served."""

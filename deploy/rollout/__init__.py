@@ -1,0 +1,1 @@
+"""How a candidate becomes what everybody is served, or does not."""
