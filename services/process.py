@@ -76,7 +76,7 @@ def run_recorder(settings: Settings, stop: Event) -> None:
         metrics=metrics,
     )
     log.info("ready", database=engine.url.get_backend_name())
-    topics = ["verdicts", "transcripts.dead", "verdicts.dead"]
+    topics = ["verdicts", "transcripts.dead", "verdicts.dead", "retraining.queue.dead"]
     topics += ["transcripts"] if settings.store_conversations else []
     _run(settings, stream_metrics, recorder, topics=topics, group="recorder", stop=stop, idle=recorder.report)
     log.info("stopped")

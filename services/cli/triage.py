@@ -22,8 +22,8 @@ audit_app = typer.Typer(no_args_is_help=True, help="The audit log: what people d
 def triage() -> None:
     """Serve the triage page and its API until stopped: the triage service.
 
-    Needs accounts: `plumbline accounts create`, or OIDC by PLUMBLINE_OIDC_ISSUER. Confirmed cases go to the topic
-    `retraining.queue` from here.
+    Needs accounts: `plumbline accounts create`, or OIDC by PLUMBLINE_OIDC_ISSUER. What people decide goes to the
+    topic `retraining.queue` from here.
     """
     settings = load_settings()
     configure_logs(settings)

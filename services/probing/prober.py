@@ -21,7 +21,7 @@ from services.settings import Settings
 
 GROUPS: Final = {
     "scorer": ("transcripts",),
-    "recorder": ("verdicts", "transcripts.dead", "verdicts.dead"),
+    "recorder": ("verdicts", "transcripts.dead", "verdicts.dead", "retraining.queue.dead"),
     "correlator": ("verdicts",),
     "retrainer": ("retraining.queue",),
 }

@@ -24,6 +24,9 @@ _STATES: Final = {
     Disposition.UNSURE: CaseState.UNSURE,
 }
 
+_TEACHES: Final = (Disposition.CONFIRMED, Disposition.DISMISSED)
+"""What detectors are retrained with. Who was unsure has said nothing that one could learn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -169,9 +172,9 @@ class Deciding(Rules):
         return standing[-1] if standing else None
 
     def _send(self, tx: Transaction, label: Label, case: Case, now: datetime) -> None:
-        """A confirmed label leaves for retraining, once it can no longer be taken back for nothing."""
+        """What somebody is sure of leaves for retraining, once it can no longer be taken back for nothing."""
         verdict = verdicts.get(tx, label.verdict_id)
-        if label.disposition is not Disposition.CONFIRMED or verdict is None:
+        if label.disposition not in _TEACHES or verdict is None:
             return
         messages = conversations.plain_messages(tx, label.tenant_id, label.conversation_id)
         outbox.put(
@@ -195,8 +198,7 @@ class Deciding(Rules):
 
     def _ask_for_second(self, tx: Transaction, label: Label, now: datetime) -> None:
         """For a share of decisions, which nobody can tell beforehand."""
-        decided = label.disposition in (Disposition.CONFIRMED, Disposition.DISMISSED)
-        if label.source is Source.BULK or not decided:
+        if label.source is Source.BULK or label.disposition not in _TEACHES:
             return
         if second_review(retraining.key_of(label.tenant_id, label.conversation_id), self.second_share, self.salt):
             place = (label.case_id, label.tenant_id, label.conversation_id, label.verdict_id)

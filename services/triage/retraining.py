@@ -1,6 +1,6 @@
-"""What a confirmed label says to those who retrain detectors: a record of `plumbline.retraining.queue`.
+"""What a label, confirmed or dismissed, says to those who retrain detectors: a record of `plumbline.retraining.queue`.
 
-`kind` is `label`, `withdrawn` where a label that had left was taken back, or `erased`. `label_id` is the same however
+`kind` is `label` (its `disposition` says which), `withdrawn` where a label that had left was taken back, or `erased`. `label_id` is the same however
 often a record comes. Reviewers are told apart by a keyed digest, and nothing says who they are. Texts are as
 stored: redacted.
 """
@@ -22,7 +22,7 @@ SCHEMA_VERSION: Final = 1
 def labelled(
     label: Label, case: Case, verdict: Verdict, messages: Sequence[dict[str, Any]] | None, *, salt: bytes
 ) -> dict[str, Any]:
-    """The record of a confirmed label. `messages` in OpenTelemetry's form; None where they were not recorded."""
+    """The record of a label. `messages` in OpenTelemetry's form; None where they were not recorded."""
     observed = verdict.observed
     return {
         "schema_version": SCHEMA_VERSION,

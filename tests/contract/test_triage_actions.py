@@ -169,27 +169,40 @@ def test_a_confirmed_label_leaves_once_it_can_no_longer_be_taken_back(store: Sto
     assert (label.blind, label.source, label.bundle_version) == (True, Source.TRIAGE, "b1")
 
 
-@pytest.mark.parametrize("disposition", [Disposition.DISMISSED, Disposition.UNSURE])
-def test_nothing_else_leaves(store: Store, actions: Actions, disposition: Disposition) -> None:
+def test_a_dismissed_label_leaves_as_well_and_says_so(store: Store, actions: Actions) -> None:
     (case,) = opened(store, "c1")
     with store.database.write() as tx:
-        decision = Decision(disposition=disposition, conversation_id="c1")
+        decided = actions.decide(tx, ADA, case.case_id, 1, DISMISSED, NOW)
+    assert decided.case.state is CaseState.DISMISSED
+    assert [each for each in messages(store, NOW + timedelta(seconds=9)) if each.channel == "kafka"] == []
+    (message,) = [each for each in messages(store) if each.channel == "kafka"]
+    told = (message.value["kind"], message.value["label_id"], message.value["disposition"], message.value["category"])
+    assert told == ("label", str(decided.label.label_id), "dismissed", case.category)
+
+
+def test_a_decision_that_is_none_does_not_leave(store: Store, actions: Actions) -> None:
+    (case,) = opened(store, "c1")
+    with store.database.write() as tx:
+        decision = Decision(disposition=Disposition.UNSURE, conversation_id="c1")
         decided = actions.decide(tx, ADA, case.case_id, 1, decision, NOW)
-    assert decided.case.state.value == disposition.value
+    assert decided.case.state is CaseState.UNSURE
     assert [message for message in messages(store) if message.channel == "kafka"] == []
 
 
-def test_undo_in_time_leaves_no_trace_outside_and_all_of_it_inside(store: Store, actions: Actions) -> None:
+@pytest.mark.parametrize("decision", [CONFIRMED, DISMISSED], ids=["confirmed", "dismissed"])
+def test_undo_in_time_leaves_no_trace_outside_and_all_of_it_inside(
+    store: Store, actions: Actions, decision: Decision
+) -> None:
     (case,) = opened(store, "c1")
     with store.database.write() as tx:
-        decided = actions.decide(tx, ADA, case.case_id, 1, CONFIRMED, NOW)
+        decided = actions.decide(tx, ADA, case.case_id, 1, decision, NOW)
     with store.database.write() as tx:
         back = actions.undo(tx, ADA, decided.label.label_id, NOW + timedelta(seconds=3))
     assert (back.state, back.decided_at, back.acknowledged_by) == (CaseState.ACKNOWLEDGED, None, "ada")
     assert [message for message in messages(store) if message.channel == "kafka"] == []
     with store.database.read() as tx:
         first, second = labels.of_case(tx, case.case_id)
-    assert (first.disposition, second.disposition) == (Disposition.CONFIRMED, Disposition.RETRACTED)
+    assert (first.disposition, second.disposition) == (decision.disposition, Disposition.RETRACTED)
     assert second.supersedes == first.label_id
     with store.database.write() as tx, pytest.raises(NotAllowedError):
         actions.undo(tx, ADA, decided.label.label_id, LATER)
@@ -198,10 +211,11 @@ def test_undo_in_time_leaves_no_trace_outside_and_all_of_it_inside(store: Store,
     assert len([each for each in messages(store, LATER + timedelta(hours=1)) if each.channel == "kafka"]) == 1
 
 
-def test_what_has_left_is_withdrawn(store: Store, actions: Actions) -> None:
+@pytest.mark.parametrize("decision", [CONFIRMED, DISMISSED], ids=["confirmed", "dismissed"])
+def test_what_has_left_is_withdrawn(store: Store, actions: Actions, decision: Decision) -> None:
     (case,) = opened(store, "c1")
     with store.database.write() as tx:
-        decided = actions.decide(tx, ADA, case.case_id, 1, CONFIRMED, NOW)
+        decided = actions.decide(tx, ADA, case.case_id, 1, decision, NOW)
     (message,) = [each for each in messages(store) if each.channel == "kafka"]
     with store.database.write() as tx:
         assert outbox.begin(tx, [message.number], {"0": 0}) == {message.number}
@@ -231,7 +245,9 @@ def test_a_changed_mind_supersedes_and_withdraws(store: Store, actions: Actions)
         second = actions.decide(tx, ADA, case.case_id, first.case.version, DISMISSED, NOW)
     assert second.label.supersedes == first.label.label_id
     assert second.case.state is CaseState.DISMISSED
-    assert [each for each in messages(store) if each.channel == "kafka"] == []
+    (message,) = [each for each in messages(store) if each.channel == "kafka"]
+    assert message.value["label_id"] == str(second.label.label_id)
+    assert (message.value["disposition"], message.value["supersedes"]) == ("dismissed", str(first.label.label_id))
 
 
 def test_a_stale_version_is_a_conflict_that_tells_what_changed(store: Store, actions: Actions) -> None:

@@ -58,9 +58,15 @@ def asked(url: str, headers: dict[str, str], body: dict[str, Any]) -> httpx.Resp
             time.sleep(0.2)
 
 
+@pytest.mark.parametrize("disposition", ["confirmed", "dismissed"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_decision_counts_once_whenever_the_service_dies(
-    kafka: LocalKafka, make_settings: Callable[..., Settings], postgres_copy: str, tmp_path: Path, step: str
+    kafka: LocalKafka,
+    make_settings: Callable[..., Settings],
+    postgres_copy: str,
+    tmp_path: Path,
+    step: str,
+    disposition: str,
 ) -> None:
     settings = make_settings(kafka.bootstrap_servers, database_url=SecretStr(postgres_copy), web_port=free_port())
     database = Database(open_engine(postgres_copy))
@@ -72,7 +78,7 @@ def test_a_decision_counts_once_whenever_the_service_dies(
     accounts.people.create("ada", Role.TRIAGER, None, by="test")
     made = accounts.tokens.create("ada", "test", Role.TRIAGER, None, timedelta(hours=1), by="test")
     headers = {"Authorization": f"Bearer {made.secret}", "Idempotency-Key": "once"}
-    body = {"version": 1, "decision": {"disposition": "confirmed", "conversation_id": "c1"}}
+    body = {"version": 1, "decision": {"disposition": disposition, "conversation_id": "c1"}}
     url = f"http://127.0.0.1:{settings.web_port}/api/v1/cases/{member.case_id}/decide"
 
     with serving(settings, step, tmp_path) as first:
@@ -87,14 +93,15 @@ def test_a_decision_counts_once_whenever_the_service_dies(
             assert time.monotonic() < until
             time.sleep(0.2)
     told = [json.loads(record.value or b"") for record in read_topic(settings, settings.topic("retraining.queue"))]
-    assert [(each["kind"], each["label_id"]) for each in told] == [("label", answer.json()["label"]["label_id"])]
+    expected = ("label", answer.json()["label"]["label_id"], disposition)
+    assert [(each["kind"], each["label_id"], each["disposition"]) for each in told] == [expected]
     with database.read() as tx:
         (label,) = labels.of_case(tx, member.case_id)
         case = cases.get(tx, member.case_id)
         decided = [entry for entry in audit.entries(tx) if entry.action == "case.decided"]
         assert audit.verify(tx).broken_at is None
     assert case is not None
-    assert (case.state, case.version, label.label_id) == (CaseState.CONFIRMED, 2, UUID(told[0]["label_id"]))
+    assert (case.state, case.version, label.label_id) == (CaseState(disposition), 2, UUID(told[0]["label_id"]))
     assert len(decided) == 1
     database.engine.dispose()
 

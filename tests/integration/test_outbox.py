@@ -246,7 +246,10 @@ def test_what_is_taken_back_while_it_leaves_is_either_not_there_or_withdrawn(
     assert sorted(map(str, arrived(settings))) == sorted(map(str, there))
 
 
-def test_a_confirmed_decision_is_on_the_queue_and_one_taken_back_is_not(settings: Settings, database: Database) -> None:
+@pytest.mark.parametrize("disposition", [Disposition.CONFIRMED, Disposition.DISMISSED])
+def test_a_decision_is_on_the_queue_and_one_taken_back_is_not(
+    settings: Settings, database: Database, disposition: Disposition
+) -> None:
     settings = settings.model_copy(update={"undo_seconds": 2.0, "second_review_share": 0.0})
     store, actions = Store(database.engine), actions_of(settings, salt_of(database))
     now = datetime.now(UTC)
@@ -254,7 +257,7 @@ def test_a_confirmed_decision_is_on_the_queue_and_one_taken_back_is_not(settings
         store.record([verdict(event(conversation, agent={"name": conversation}))], [], now=now)
     decided = []
     for case in sorted(store.cases(limit=10, now=now), key=lambda each: each.lead_conversation_id):
-        decision = Decision(disposition=Disposition.CONFIRMED, conversation_id=case.lead_conversation_id)
+        decision = Decision(disposition=disposition, conversation_id=case.lead_conversation_id)
         with database.write() as tx:
             decided.append(actions.decide(tx, ADA, case.case_id, case.version, decision, now))
     with database.write() as tx:
@@ -267,7 +270,7 @@ def test_a_confirmed_decision_is_on_the_queue_and_one_taken_back_is_not(settings
     assert not thread.is_alive()
     (record,) = read_topic(settings, settings.topic("retraining.queue"))
     sent = json.loads(record.value or b"")
-    assert (sent["kind"], sent["conversation_id"]) == ("label", "c1")
+    assert (sent["kind"], sent["conversation_id"], sent["disposition"]) == ("label", "c1", disposition.value)
     assert sent["label_id"] == str(decided[0].label.label_id) == str(message_id(record))
 
 
