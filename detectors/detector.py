@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
-from detectors.bundle import Manifest
+from detectors.bundle import TOKENIZER, Manifest
 from detectors.classifier import Classifier
 from detectors.ensemble import Cascade, CascadeResult
+from detectors.errors import BundleError
 from detectors.evidence import evidence
 from detectors.normalisation import is_legible
 from detectors.observation import Observation, observe
 from detectors.summary import STATISTICS
 from detectors.taxonomy import MISALIGNMENT, NEVER_AN_ALERT
 from detectors.transcript import TranscriptEvent, part_text
-from detectors.verdict import Cause, DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
+from detectors.verdict import Arm, Cause, DetectorScore, Evidence, Stage, Status, Verdict, verdict_id
 from detectors.windows import Windower, Windows
 
 Statistics = Sequence[Sequence[float]]
@@ -61,6 +63,13 @@ class Detector:
     def version(self) -> str:
         return self.manifest.version
 
+    @property
+    def cutting(self) -> Hashable:
+        """All that its windows depend on: detectors of which this is equal cut alike."""
+        manifest = self.manifest
+        parameters = (manifest.max_tokens, manifest.overlap, manifest.context_chars, self._windower.max_windows)
+        return (manifest.files[TOKENIZER].sha256, *parameters)
+
     def wrap_classifiers(self, wrap: Callable[[Classifier], Classifier]) -> None:
         """Puts something around both classifiers, such as a watch."""
         self._cascade.screen, self._cascade.encoder = wrap(self._cascade.screen), wrap(self._cascade.encoder)
@@ -69,10 +78,29 @@ class Detector:
         """Tokenises and cuts `event`."""
         return PreparedEvent(event, self._windower.cut(event.messages), observe(event), caveat)
 
-    def judge(self, prepared: Sequence[PreparedEvent], *, now: datetime) -> Judgement:
+    def rehearse(self, events: Sequence[TranscriptEvent], *, now: datetime) -> None:
+        """Does all of its work once, and nothing comes of it: what is slow the first time is done then.
+
+        Raises `BundleError` where a classifier gives what is not a number.
+        """
+        prepared = [self.prepare(event) for event in events]
+        if not self._cascade.rehearse([window for item in prepared for window in item.windows.windows]):
+            raise BundleError(f"{self.version}: a classifier gave a score that is not a number")
+        self.judge(prepared, now=now)
+
+    def unjudged(self, event: TranscriptEvent, *, now: datetime, arm: Arm) -> Verdict:
+        """The verdict on an event that this detector failed on."""
+        return Verdict(
+            status=Status.UNSCORED,
+            cause=Cause.DETECTOR_FAILED,
+            reason="the detector failed on it",
+            **self._identity(event, observe(event), now, arm),
+        )
+
+    def judge(self, prepared: Sequence[PreparedEvent], *, now: datetime, arm: Arm = Arm.STABLE) -> Judgement:
         """One verdict for each event, in order."""
         result = self._cascade.score([item.windows.windows for item in prepared])
-        verdicts = [self._verdict(item, index, result, now) for index, item in enumerate(prepared)]
+        verdicts = [self._verdict(item, index, result, now, arm) for index, item in enumerate(prepared)]
         return Judgement(
             verdicts,
             windows_screened=result.scores.windows_screened,
@@ -86,20 +114,23 @@ class Detector:
         limit = self.manifest.thresholds[MISALIGNMENT]
         return sum(alone.probability((), (logit,) * len(STATISTICS)) >= limit for logit in audited)
 
-    def _verdict(self, item: PreparedEvent, index: int, result: CascadeResult, now: datetime) -> Verdict:
-        event = item.event
-        identity = {
-            "verdict_id": verdict_id(event.tenant_id, event.conversation_id, event.event_id, self.version),
+    def _identity(self, event: TranscriptEvent, observed: Observation, now: datetime, arm: Arm) -> dict[str, Any]:
+        return {
+            "verdict_id": verdict_id(event.tenant_id, event.conversation_id, event.event_id, self.version, arm),
             "event_id": event.event_id,
             "tenant_id": event.tenant_id,
             "conversation_id": event.conversation_id,
             "seq": event.seq,
             "bundle_version": self.version,
+            "arm": arm,
             "synthetic": event.synthetic,
-            "observed": item.observed,
+            "observed": observed,
             "occurred_at": event.occurred_at,
             "decided_at": now,
         }
+
+    def _verdict(self, item: PreparedEvent, index: int, result: CascadeResult, now: datetime, arm: Arm) -> Verdict:
+        identity = self._identity(item.event, item.observed, now, arm)
         if not item.windows.windows:
             cause, reason = _nothing_to_score(item)
             return Verdict(status=Status.UNSCORED, cause=cause, reason=reason, **identity)

@@ -137,6 +137,12 @@ class Cascade:
         audit = run(self.encoder, self._batcher, drawn, labels=self._labels).logits
         return CascadeResult(windows, owner, len(conversations), screened, chosen, encoded, audit)
 
+    def rehearse(self, windows: Sequence[Window]) -> bool:
+        """Runs both classifiers over all `windows`, whatever the screen thinks; whether they give numbers."""
+        screened = run(self.screen, self._for_screen, windows, labels=self._labels)
+        encoded = run(self.encoder, self._batcher, windows, labels=self._labels)
+        return bool(np.isfinite(screened.logits).all() and np.isfinite(encoded.logits).all())
+
     def _draws(self, window: Window) -> bool:
         """A fixed share of all windows, the same ones each time: drawn by the window's own content."""
         return zlib.crc32(window.input_ids.tobytes()) < self._audit_share * 2**32

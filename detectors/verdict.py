@@ -19,15 +19,6 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 _NAMESPACE = UUID("6a1f4f0e-52e4-5f0b-9d0c-3c0a1f8f6c11")
 
 
-def verdict_id(tenant_id: str, conversation_id: str, event_id: str, bundle_version: str) -> UUID:
-    """The same event judged by the same bundle always has the same id, however often it is delivered.
-
-    Tenant and conversation are part of it: nobody takes the place of another one's verdict by reusing an event id.
-    """
-    parts = (tenant_id, conversation_id, event_id, bundle_version)
-    return uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts))
-
-
 class Status(StrEnum):
     SCORED = "scored"
     PARTIAL = "partial"  # scored, but not all of it was there or could be read: `reason` says what
@@ -41,6 +32,7 @@ class Cause(StrEnum):
     EMPTY = "empty"
     UNREADABLE = "unreadable"
     NOT_A_NUMBER = "not_a_number"
+    DETECTOR_FAILED = "detector_failed"  # one on trial: where it decides, the stable one judges in its place
     OUT_OF_SEQUENCE = "out_of_sequence"
     TOO_LONG = "too_long"
     UNKNOWN_PARTS = "unknown_parts"
@@ -68,6 +60,16 @@ class Arm(StrEnum):
     def decides(self) -> bool:
         """Whether cases, alerts and coverage come of it. Exactly one verdict of each event decides."""
         return self in (Arm.STABLE, Arm.CANARY)
+
+
+def verdict_id(tenant_id: str, conversation_id: str, event_id: str, bundle_version: str, arm: Arm = Arm.STABLE) -> UUID:
+    """The same event judged by the same bundle always has the same id, however often it is delivered.
+
+    Tenant and conversation are part of it: nobody takes the place of another one's verdict by reusing an event id.
+    Nor does what a bundle said on trial take the place of what the same bundle says when it decides.
+    """
+    parts = (tenant_id, conversation_id, event_id, bundle_version, *(() if arm.decides else (arm.value,)))
+    return uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts))
 
 
 class Evidence(Frozen):

@@ -138,7 +138,7 @@ class Windower:
         self._tokenizer = tokenizer
         self._capacity = max_tokens - 2
         self._overlap = overlap
-        self._max_windows = max_windows
+        self.max_windows = max_windows
         self._context_chars = context_chars
         self._tags: dict[str, NDArray[np.int32]] = {}
 
@@ -150,12 +150,12 @@ class Windower:
             for segment in _segments(index, message)
             for kept in self._clipped(segment)
         ]
-        kept = _head_and_tail(segments, self._max_windows * _CHARS_PER_WINDOW)
+        kept = _head_and_tail(segments, self.max_windows * _CHARS_PER_WINDOW)
         windows = [window for window in self._pack(kept) if window.of_agent.any()]
-        truncated = kept is not segments or len(windows) > self._max_windows
-        if len(windows) > self._max_windows:
-            head = (self._max_windows + 1) // 2
-            windows = windows[:head] + windows[len(windows) - (self._max_windows - head) :]
+        truncated = kept is not segments or len(windows) > self.max_windows
+        if len(windows) > self.max_windows:
+            head = (self.max_windows + 1) // 2
+            windows = windows[:head] + windows[len(windows) - (self.max_windows - head) :]
         unreadable = sum(isinstance(part, UnknownPart) for message in messages for part in message.parts)
         return Windows(tuple(windows), truncated, unreadable)
 
@@ -185,11 +185,12 @@ class Windower:
             yield filling.close()
 
     def _tag(self, tag: str) -> NDArray[np.int32]:
-        if tag not in self._tags:
+        found = self._tags.get(tag)
+        if found is None:  # several threads may cut: what is found stays found, whoever clears meanwhile
             if len(self._tags) > 10_000:  # tool names are the senders' to choose
                 self._tags.clear()
-            self._tags[tag] = self._tokenizer.plain(tag)[:MAX_TAG_TOKENS]
-        return self._tags[tag]
+            self._tags[tag] = found = self._tokenizer.plain(tag)[:MAX_TAG_TOKENS]
+        return found
 
 
 class _Filling:
