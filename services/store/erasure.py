@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, or_, update
 from sqlmodel import col, select
 
-from services.store import cases, conversations, search
+from services.store import cases, conversations, queued_labels, search
 from services.store.database import Transaction
 from services.store.tables import VerdictRow
 from services.store.triage_tables import (
@@ -35,13 +35,14 @@ class Erased:
     reviews: int = 0
     alerts: int = 0
     waiting_messages: int = 0
+    queued_labels: int = 0
 
     def __add__(self, other: Erased) -> Erased:
         mine, more = asdict(self), asdict(other)
         return Erased(**{name: count + more[name] for name, count in mine.items()})
 
 
-def erase(tx: Transaction, tenant_id: str, conversation_id: str) -> tuple[Erased, list[UUID]]:
+def erase(tx: Transaction, tenant_id: str, conversation_id: str, now: datetime) -> tuple[Erased, list[UUID]]:
     """Removes a conversation everywhere; a case goes with its last conversation.
 
     Returns what went, and the ids of labels that had been made: whoever was sent them has to forget them, too.
@@ -55,6 +56,7 @@ def erase(tx: Transaction, tenant_id: str, conversation_id: str) -> tuple[Erased
         alerts=_delete(tx, AlertRow, tenant_id, conversation_id),
         waiting_messages=_unsent(tx, given),
         cases=_leave_case(tx, tenant_id, conversation_id),
+        queued_labels=queued_labels.erase(tx, tenant_id, conversation_id, given, now),
     )
     search.forget(tx, tenant_id, conversation_id)
     messages = conversations.forget(tx, tenant_id, conversation_id)

@@ -45,7 +45,7 @@ class Forgetting:
         while places := self._expired(retention, now, seen):
             with self._database.write() as tx:
                 for place in places:
-                    total += erasure.erase(tx, *place)[0]
+                    total += erasure.erase(tx, *place, now)[0]
         with self._database.write() as tx:
             idempotency.forget(tx, now - retention.idempotency_keys)
             if total != Erased():
@@ -88,7 +88,7 @@ class Forgetting:
         total = Erased()
         for conversation_id in found:
             with self._database.write() as tx:
-                erased, given = erasure.erase(tx, tenant_id, conversation_id)
+                erased, given = erasure.erase(tx, tenant_id, conversation_id, now)
                 self._tell(tx, tenant_id, conversation_id, given, now)
             total += erased
         with self._database.write() as tx:

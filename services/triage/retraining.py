@@ -1,8 +1,8 @@
 """What a label, confirmed or dismissed, says to those who retrain detectors: a record of `plumbline.retraining.queue`.
 
-`kind` is `label` (its `disposition` says which), `withdrawn` where a label that had left was taken back, or `erased`. `label_id` is the same however
-often a record comes. Reviewers are told apart by a keyed digest, and nothing says who they are. Texts are as
-stored: redacted.
+`kind` is `label`, `withdrawn` where a label that had left was taken back, or `erased`. A label's `disposition` is
+`confirmed` or `dismissed`. `label_id` is the same however often a record comes. Reviewers are told apart by a keyed
+digest, and nothing says who they are. Texts are as stored: redacted.
 """
 
 from __future__ import annotations
