@@ -6,10 +6,9 @@ from datetime import timedelta
 
 from pydantic import Field, model_validator
 
+from deploy.rollout.state import RolloutStage
 from detectors.transcript import Frozen
 from detectors.verdict import Probability
-
-from deploy.rollout.state import RolloutStage
 
 
 class Minimum(Frozen):

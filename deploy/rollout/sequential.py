@@ -1,8 +1,8 @@
-"""Tests that hold at any time: looked at every few seconds for days, they raise a false alarm no more often than stated.
+"""Tests that hold at any time: looked at every few seconds for days, they raise false alarms no more often than stated.
 
-Each answers with evidence: the logarithm of an e-process, which under the hypothesis is at any stopping time at most 1
-on average, so that it ever exceeds 1 / alpha with probability alpha at most (Ville, 1939). Each depends on totals alone:
-whoever asks needs no memory, and may ask as often as they like.
+Each answers with evidence: the logarithm of an e-process, which under the hypothesis is 1 at most on average at any
+stopping time, so that it ever exceeds 1 / alpha with probability alpha at most (Ville, 1939). Each depends on totals
+alone: whoever asks needs no memory, and may ask as often as they like.
 
 Sources: Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting (2023), for gains; Robbins,
 Statistical methods related to the law of the iterated logarithm (1970), for the mixtures; Johari et al., Always valid
@@ -51,9 +51,8 @@ def log_evidence_of_less_precise(*, stable: tuple[int, int], candidate: tuple[in
     among all of which what was seen of the stable one leaves something.
     """
     confirmed, dismissed = stable
-    against_share = _log_mixture(confirmed, dismissed) - (confirmed * np.log(_SHARES) + dismissed * np.log1p(-_SHARES))
-    bounds = _SHARES - lost
-    return float(min(a + _log_below(candidate, bound) for a, bound in zip(against_share, bounds, strict=True)))
+    likely = confirmed * np.log(_SHARES) + dismissed * np.log1p(-_SHARES)
+    return float((_log_mixture(confirmed, dismissed) - likely + _log_below(candidate, _SHARES - lost)).min())
 
 
 def log_evidence_of_larger_mean(difference: float, variance: float, scale: float) -> float:
@@ -70,11 +69,13 @@ def log_evidence_of_larger_mean(difference: float, variance: float, scale: float
     return peak - 0.5 * math.log1p(spread) + math.log(2 * above)
 
 
-def _log_below(seen: tuple[int, int], bound: float) -> float:
-    """Evidence against "the share of the first is `bound` at least"."""
-    if not 0 < bound < 1:
-        return 0.0
-    return float(log_evidence_of_gain((bound - 1, bound), seen))
+def _log_below(seen: tuple[int, int], bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Evidence against "the share of the first is at least the bound", for each bound below 1.
+
+    The first loses what is staked, the second gains `bound / (1 - bound)` of it.
+    """
+    odds = np.clip(bounds, 0, 1) / (1 - bounds)
+    return _log_mean(seen[0] * np.log1p(-_STAKES) + seen[1] * np.log1p(np.outer(odds, _STAKES)))
 
 
 def _log_mixture(first: int, second: int) -> float:

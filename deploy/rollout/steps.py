@@ -6,10 +6,9 @@ import hashlib
 from datetime import datetime
 from typing import Any, Final
 
-from detectors.transcript import MAX_IDENTIFIER_CHARS
-
 from deploy.rollout.errors import NotAllowedStep
 from deploy.rollout.state import Rollout, RolloutStage, Step
+from detectors.transcript import MAX_IDENTIFIER_CHARS
 
 MAX_REASON_CHARS: Final = 2000
 
