@@ -18,10 +18,12 @@ from pydantic import JsonValue
 
 from detectors.bundle import Bundle, load_bundle
 from detectors.taxonomy import MISALIGNMENT
-from retrain.adaptation import FEWEST, Adapted, LocalScreen, Observed, adapt, observe
+from retrain.adaptation import Adapted, adapt, observe
 from retrain.dataset import sample
 from retrain.evaluation import auroc, recall_at
+from retrain.observed import Observed
 from retrain.sources import read_source
+from retrain.words import FEWEST, LocalScreen
 
 LABELS_GIVEN: Final = (0, 25, 50, 100, 200)
 DEPLOYMENTS: Final = (

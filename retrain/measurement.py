@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,14 +164,24 @@ def pass_logit(screened: NDArray[np.float32], *, share: float) -> float:
     return math.floor(float(np.quantile(screened, 1 - share, method="lower")) * 1e4) / 1e4
 
 
-def decide(scored: Scored, *, false_positive_budget: float) -> Decision:
-    """Heads and thresholds, from held-out conversations that went through the cascade as it will be served."""
+def decide(
+    scored: Scored,
+    *,
+    false_positive_budget: float,
+    weights: NDArray[np.float64] | None = None,
+    prior: Mapping[str, LabelHeads] | None = None,
+) -> Decision:
+    """Heads and thresholds, from held-out conversations that went through the cascade as it will be served.
+
+    `weights` [conversations]: how much each counts in the heads; by source where they are not given. `prior`: heads
+    that hold as long as nothing speaks against them.
+    """
     misaligned = scored.truth[:, LABELS.index(MISALIGNMENT)]
     heads = {}
-    each = _source_weights(scored.groups)
+    each = _source_weights(scored.groups) if weights is None else weights
     for column, label in enumerate(LABELS):
         screen, encoder, truth = scored.screen[:, column], scored.encoder[:, column], scored.truth[:, column]
-        fitted = fit_heads(screen, encoder, truth, scored.groups, weights=each)
+        fitted = fit_heads(screen, encoder, truth, scored.groups, weights=each, prior=(prior or {}).get(label))
         if fitted is not None:
             heads[label] = fitted
     undecided = Decision(heads, thresholds={}, share_misaligned=round(float(misaligned.mean()), 4))

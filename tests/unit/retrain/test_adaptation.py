@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from detectors.bundle import SCREEN, load_bundle
 from detectors.loading import DEFAULT_BUNDLE
+from detectors.taxonomy import LABELS
 from retrain.evaluation import auroc
+
+if TYPE_CHECKING:
+    from retrain.observed import Observed
 
 pytestmark = [pytest.mark.retrain, pytest.mark.usefixtures("retrain_extra")]
 
@@ -24,8 +29,10 @@ def adaptation(retrain_extra: None) -> ModuleType:
     return adaptation
 
 
-def observed(adaptation: ModuleType, count: int, *, telling: bool, seed: int = 1) -> object:
+def observed(count: int, *, telling: bool, seed: int = 1) -> Observed:
     """Two windows a conversation; bucket 3 is in most misaligned ones, if that is `telling`. Old scores are noise."""
+    from retrain.observed import Observed
+
     rng = np.random.default_rng(seed)
     positive = np.arange(count) % 3 == 0
     owner = np.repeat(np.arange(count), 2)
@@ -33,32 +40,34 @@ def observed(adaptation: ModuleType, count: int, *, telling: bool, seed: int = 1
     if telling:
         counts[:, 3] = positive[owner] & (rng.random(2 * count) < 0.8)
     groups = tuple(f"g{number}" for number in range(count))
-    noise = rng.normal(size=(2, 2 * count))
-    return adaptation.Observed(sparse.csr_matrix(counts), noise[0], noise[1], owner, positive, groups)
+    screen, encoder = (np.repeat(rng.normal(size=2 * count)[:, None], len(LABELS), axis=1) for _ in range(2))
+    truth = np.repeat(positive[:, None], len(LABELS), axis=1)
+    told = np.ones(2 * count, dtype=bool)
+    return Observed(sparse.csr_matrix(counts), screen, encoder, told, owner, truth, groups)
 
 
 def test_words_of_the_deployment_are_learnt(adaptation: ModuleType) -> None:
-    adapted = adaptation.adapt(observed(adaptation, 90, telling=True))
-    fresh = observed(adaptation, 90, telling=True, seed=2)
+    adapted = adaptation.adapt(observed(90, telling=True))
+    fresh = observed(90, telling=True, seed=2)
     assert auroc(adapted.probabilities(fresh), fresh.positive) > 0.85
 
 
 def test_noise_is_not_taken_for_knowledge(adaptation: ModuleType) -> None:
-    adapted = adaptation.adapt(observed(adaptation, 90, telling=False))
-    fresh = observed(adaptation, 90, telling=False, seed=2)
+    adapted = adaptation.adapt(observed(90, telling=False))
+    fresh = observed(90, telling=False, seed=2)
     scores = adapted.probabilities(fresh)
     assert np.ptp(scores) < 0.5
     assert 0.25 < auroc(scores, fresh.positive) < 0.75
 
 
 def test_too_few_labels_are_refused(adaptation: ModuleType) -> None:
-    seen = observed(adaptation, 12, telling=True)
+    seen = observed(12, telling=True)
     with pytest.raises(ValueError, match="at least 5"):
         adaptation.adapt(seen)
 
 
-def test_some_conversations_keep_their_own_windows(adaptation: ModuleType) -> None:
-    seen = observed(adaptation, 9, telling=True)
+def test_some_conversations_keep_their_own_windows(retrain_extra: None) -> None:
+    seen = observed(9, telling=True)
     rows = np.asarray([7, 2])
     part = seen.only(rows)
     assert part.positive.tolist() == seen.positive[rows].tolist()
@@ -67,9 +76,12 @@ def test_some_conversations_keep_their_own_windows(adaptation: ModuleType) -> No
         np.testing.assert_array_equal(part.screen[part.owner == place], seen.screen[seen.owner == row])
 
 
-def test_the_screen_file_computes_what_was_fitted(adaptation: ModuleType) -> None:
+def test_the_screen_file_computes_what_was_fitted(retrain_extra: None) -> None:
     import onnx
     import onnxruntime
+
+    from retrain.observed import arrays
+    from retrain.words import LocalScreen, screen_model
 
     model = load_bundle(DEFAULT_BUNDLE).files[SCREEN]
     rng = np.random.default_rng(3)
@@ -82,9 +94,9 @@ def test_the_screen_file_computes_what_was_fitted(adaptation: ModuleType) -> Non
         fed = {"input_ids": ids, "agent_mask": mask, "features": np.zeros((2, features["features"]), np.float32)}
         return session.run(["logits"], fed)[0]
 
-    buckets = len(adaptation._arrays(onnx.load_from_string(model))["table"])
-    local = adaptation.LocalScreen(0.5, np.zeros(buckets), 0.25)
-    before, after = logits(model), logits(adaptation.screen_model(model, local, label=4))
+    buckets = len(arrays(onnx.load_from_string(model))["table"])
+    local = LocalScreen(0.5, np.zeros(buckets), 0.25)
+    before, after = logits(model), logits(screen_model(model, {LABELS[4]: local}))
     np.testing.assert_allclose(after[:, 4], 0.5 * before[:, 4] + 0.25, atol=2e-2)
     np.testing.assert_array_equal(np.delete(after, 4, axis=1), np.delete(before, 4, axis=1))
 
