@@ -28,6 +28,8 @@ _TOPICS: Final[dict[str, dict[str, str]]] = {
     "alerts": {"cleanup.policy": "compact,delete", "retention.ms": str(14 * 24 * 3600 * 1000)},
     # Whoever retrains may be away for long. The labels themselves are in the database.
     "retraining.queue": {"cleanup.policy": "delete", "retention.ms": str(90 * 24 * 3600 * 1000)},
+    # What each installation serves now; how it came to that is in the audit log.
+    "rollouts": {"cleanup.policy": "compact"},
     "retraining.queue.dead": {},
 }
 """Names, and what is set besides the defaults."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from services.store.database import Transaction
 from services.store.triage_tables import OutboxRow
+
+_INSERT: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 class Channel(StrEnum):
@@ -57,9 +60,42 @@ def put(
     not_before: datetime,
 ) -> None:
     """To be sent at `not_before` or later."""
-    row = {"message_id": message_id, "channel": channel.value, "topic": topic, "key": key, "value": value}
+    row = _row(message_id, channel, topic, key, value, subject_id=subject_id, now=now, not_before=not_before)
+    tx.execute(insert(OutboxRow).values(row))
+
+
+def put_once(
+    tx: Transaction, message_id: UUID, channel: Channel, topic: str, key: str, value: dict[str, Any], *, now: datetime
+) -> bool:
+    """To be sent at once. False where there ever was such a message: it is not sent again.
+
+    On PostgreSQL a second one of the same id waits here until the first one's transaction has ended.
+    """
+    row = _row(message_id, channel, topic, key, value, subject_id=message_id, now=now, not_before=now)
+    statement = _INSERT[tx.dialect.name](OutboxRow).values(row).on_conflict_do_nothing(index_elements=["message_id"])
+    return tx.execute(statement.returning(col(OutboxRow.number))).first() is not None
+
+
+def _row(
+    message_id: UUID,
+    channel: Channel,
+    topic: str,
+    key: str,
+    value: dict[str, Any],
+    *,
+    subject_id: UUID,
+    now: datetime,
+    not_before: datetime,
+) -> dict[str, Any]:
+    what = {"message_id": message_id, "channel": channel.value, "topic": topic, "key": key, "value": value}
     times = {"created_at": now, "not_before": not_before, "attempts": 0}
-    tx.execute(insert(OutboxRow).values({**row, **times, "subject_id": subject_id}))
+    return {**what, **times, "subject_id": subject_id}
+
+
+def known(tx: Transaction, message_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these messages there ever were."""
+    query = select(OutboxRow.message_id).where(col(OutboxRow.message_id).in_(message_ids))
+    return {row[0] for row in tx.execute(query).all()}
 
 
 def due(tx: Transaction, now: datetime, *, channel: Channel | None = None, limit: int) -> list[Message]:

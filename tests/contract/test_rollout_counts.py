@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from detectors.verdict import Arm, Status, Verdict
 from services.store import Database, labels, rollout, verdicts
-from services.store.rollout import ArmCounts, Dispositions, PairCounts, Side, Stretch
+from services.store.rollout import ArmCounts, PairCounts, Pairs, Said, Side, Stretch
 from services.triage.case import Disposition
 from services.triage.label import Label, Source
 from tests.triage_data import NOW, event, verdict
@@ -37,7 +37,7 @@ def counted(database: Database, side: Side, stretch: Stretch = WHOLE) -> ArmCoun
         return rollout.arm_counts(tx, side, stretch)
 
 
-def paired(database: Database, stretch: Stretch = WHOLE) -> PairCounts:
+def paired(database: Database, stretch: Stretch = WHOLE) -> Pairs:
     with database.read() as tx:
         return rollout.pair_counts(tx, STABLE, SHADOW, stretch)
 
@@ -64,101 +64,145 @@ def label(made: Verdict, disposition: Disposition, *, at: datetime = NOW, supers
     )
 
 
-def said(database: Database, side: Side, *made: Label) -> Dispositions:
+def said(database: Database, candidate: Side, *made: Label) -> list[Said]:
     with database.write() as tx:
         for each in made:
             labels.add(tx, each)
     with database.read() as tx:
-        return rollout.dispositions(tx, side, NOW)
+        return rollout.said(tx, STABLE, candidate, NOW)
 
 
-def test_an_arm_is_counted_and_nothing_else(database: Database) -> None:
+FLAGS: dict[str, Any] = {"flagged": ("deception",)}
+LACKS: dict[str, Any] = {"status": Status.UNSCORED, "reason": "?"}
+LATER = NOW + timedelta(minutes=1)
+
+
+def test_an_arm_is_counted_by_conversation_and_nothing_else(database: Database) -> None:
     record(
         database,
-        judged(CANARY, "c1", 1, flagged=("deception",), seconds=0.5),
-        judged(CANARY, "c1", 2, status=Status.UNSCORED, reason="?", seconds=None),
+        judged(CANARY, "c1", 1, seconds=0.5, **FLAGS),
+        judged(CANARY, "c1", 2, seconds=None, **LACKS),
+        judged(CANARY, "c1", 3, **FLAGS),
         judged(CANARY, "c2", 1, status=Status.PARTIAL, reason="?", seconds=0.25),
         judged(CANARY, "c2", 1, tenant="globex"),
-        judged(CANARY, "probe", 1, synthetic=True, flagged=("deception",)),
-        judged(STABLE, "c3", 1, flagged=("deception",)),
-        judged(SHADOW, "c4", 1, flagged=("deception",)),
-        judged(Side(Arm.CANARY, "another"), "c5", 1, flagged=("deception",)),
+        judged(CANARY, "probe", 1, synthetic=True, **FLAGS),
+        judged(STABLE, "c3", 1, **FLAGS),
+        judged(SHADOW, "c4", 1, **FLAGS),
+        judged(Side(Arm.CANARY, "another"), "c5", 1, **FLAGS),
     )
     record(database, judged(CANARY, "c6", 1), at=NOW - timedelta(seconds=1))
-    assert counted(database, CANARY) == ArmCounts(4, 3, 1, 2, 0.75, 2)
+    assert counted(database, CANARY) == ArmCounts(5, 3, 1, 2, 2, 0.75, 0.3125)
     assert counted(database, Side(Arm.CANARY, "nobody")) == ArmCounts()
 
 
-def test_a_conversation_counts_where_the_arm_judged_it_first(database: Database) -> None:
-    later = NOW + timedelta(minutes=1)
-    record(database, judged(STABLE, "c1", 1), judged(SHADOW, "c2", 1))
-    record(database, judged(STABLE, "c1", 2), judged(STABLE, "c2", 2), judged(STABLE, "c3", 1), at=later)
-    assert counted(database, STABLE, Stretch(NOW, NOW, later)).conversations == 1
-    assert counted(database, STABLE, Stretch(NOW, later)).conversations == 2
-    assert counted(database, STABLE).conversations == 3
-
-
-def test_pairs_are_of_the_same_event_in_the_same_conversation(database: Database) -> None:
-    flags: dict[str, Any] = {"flagged": ("deception",)}
+def test_what_a_canary_could_not_score_is_held_against_it_though_the_stable_version_decided(database: Database) -> None:
     record(
         database,
-        *(judged(side, "both", 1, **flags) for side in (STABLE, SHADOW)),
+        judged(SHADOW, "failed", 1, **LACKS),
+        judged(STABLE, "failed", 1),
+        judged(SHADOW, "late from the stage before", 1),
+        judged(CANARY, "fine", 1),
+    )
+    now = counted(database, CANARY)
+    assert (now.events, now.conversations, now.incomplete) == (2, 2, 1)
+
+
+def test_a_conversation_counts_where_the_arm_judged_and_flagged_it_first(database: Database) -> None:
+    record(database, judged(STABLE, "c1", 1), judged(STABLE, "c2", 1, **FLAGS), judged(SHADOW, "c3", 1))
+    record(
+        database,
+        judged(STABLE, "c1", 2, **FLAGS),
+        judged(STABLE, "c2", 2, **FLAGS),
+        judged(STABLE, "c3", 2, **LACKS),
+        at=LATER,
+    )
+    first, second = counted(database, STABLE, Stretch(NOW, NOW, LATER)), counted(database, STABLE, Stretch(NOW, LATER))
+    assert (first.events, first.conversations, first.flagged, first.incomplete) == (2, 2, 1, 0)
+    assert (second.events, second.conversations, second.flagged, second.incomplete) == (3, 1, 1, 1)
+
+
+def test_pairs_are_of_events_that_both_judged(database: Database) -> None:
+    record(
+        database,
+        *(judged(side, "both", 1, **FLAGS) for side in (STABLE, SHADOW)),
+        judged(STABLE, "both by different events", 1, **FLAGS),
+        judged(SHADOW, "both by different events", 1),
+        judged(STABLE, "both by different events", 2),
+        judged(SHADOW, "both by different events", 2, **FLAGS),
         *(judged(side, "neither", 1) for side in (STABLE, SHADOW)),
-        judged(SHADOW, "candidate", 1, **flags),
-        judged(STABLE, "candidate", 1),
+        judged(SHADOW, "candidate", 1, **FLAGS),
+        judged(STABLE, "candidate", 1, **LACKS),
         judged(SHADOW, "stable", 1),
-        judged(STABLE, "stable", 1, **flags),
-        judged(SHADOW, "alone", 1, **flags),
+        judged(STABLE, "stable", 1, **FLAGS),
+        judged(STABLE, "neither", 2, **FLAGS),
+        judged(SHADOW, "alone", 1, **FLAGS),
         judged(STABLE, "elsewhere", 1, tenant="globex"),
         judged(SHADOW, "elsewhere", 1),
-        *(judged(side, "probe", 1, synthetic=True, **flags) for side in (STABLE, SHADOW)),
+        *(judged(side, "probe", 1, synthetic=True, **FLAGS) for side in (STABLE, SHADOW)),
     )
-    assert paired(database) == PairCounts(both=1, neither=1, only_candidate=1, only_stable=1)
+    assert paired(database) == Pairs(
+        PairCounts(both=2, only_candidate=1, only_stable=1, neither=1), PairCounts(only_stable=1, neither=4)
+    )
 
 
-def test_a_pair_counts_once_whichever_verdict_comes_last_and_whenever(database: Database) -> None:
-    later = NOW + timedelta(minutes=1)
-    record(database, judged(STABLE, "c1", 1), judged(SHADOW, "c2", 1, flagged=("deception",)))
-    record(database, judged(SHADOW, "c1", 1), judged(STABLE, "c2", 1), at=later)
-    assert paired(database, Stretch(NOW, NOW, later)) == PairCounts()
-    assert paired(database, Stretch(NOW, later)) == PairCounts(neither=1, only_candidate=1)
+def test_a_pair_counts_when_its_second_verdict_is_there(database: Database) -> None:
+    record(database, judged(STABLE, "c1", 1), judged(SHADOW, "c2", 1, **FLAGS))
+    record(database, judged(SHADOW, "c1", 1), judged(STABLE, "c2", 1), at=LATER)
+    assert paired(database, Stretch(NOW, NOW, LATER)) == Pairs()
+    assert paired(database, Stretch(NOW, LATER)).flagged == PairCounts(only_candidate=1, neither=1)
     record(database, judged(STABLE, "c3", 1), judged(SHADOW, "c3", 1), at=NOW - timedelta(minutes=1))
-    assert paired(database) == PairCounts(neither=1, only_candidate=1)
+    assert paired(database).flagged == PairCounts(only_candidate=1, neither=1)
 
 
-def test_people_speak_of_what_the_arm_flagged(database: Database) -> None:
-    flagged = [judged(CANARY, f"c{number}", flagged=("deception",)) for number in range(4)]
-    passed, other = judged(CANARY, "passed"), judged(STABLE, "other", flagged=("deception",))
-    record(database, *flagged, passed, other)
-    again = label(flagged[2], Disposition.CONFIRMED)
+def test_a_conversation_that_changes_sides_is_taken_from_where_it_was(database: Database) -> None:
+    record(database, judged(STABLE, "c1", 1), judged(SHADOW, "c1", 1, **FLAGS))
+    record(database, judged(STABLE, "c1", 2, **FLAGS), judged(SHADOW, "c1", 2), at=LATER)
+    assert paired(database, Stretch(NOW, LATER)).flagged == PairCounts(both=1, only_candidate=-1)
+    assert paired(database).flagged == PairCounts(both=1)
+
+
+def test_people_speak_of_what_the_arms_judged_and_flagged(database: Database) -> None:
+    record(
+        database,
+        judged(STABLE, "caught", **FLAGS),
+        judged(SHADOW, "caught", **FLAGS),
+        judged(STABLE, "missed", **FLAGS),
+        judged(SHADOW, "missed"),
+        judged(STABLE, "alone", **FLAGS),
+        judged(SHADOW, "new", **FLAGS),
+        judged(STABLE, "sample"),
+    )
+    record(database, judged(STABLE, "before", **FLAGS), at=NOW - timedelta(seconds=1))
+    about = {name: judged(STABLE, name) for name in ("caught", "missed", "alone", "new", "sample", "before")}
     now = said(
         database,
-        CANARY,
-        label(flagged[0], Disposition.CONFIRMED),
-        label(flagged[1], Disposition.DISMISSED),
-        again,
-        label(flagged[2], Disposition.DISMISSED, at=NOW + timedelta(seconds=1), supersedes=again.label_id),
-        label(flagged[3], Disposition.UNSURE),
-        label(passed, Disposition.CONFIRMED),
-        label(other, Disposition.CONFIRMED),
-        label(flagged[3], Disposition.CONFIRMED, at=NOW - timedelta(seconds=1)),
+        SHADOW,
+        *(
+            label(of, Disposition.DISMISSED if name == "new" else Disposition.CONFIRMED, at=NOW + timedelta(seconds=n))
+            for n, (name, of) in enumerate(about.items())
+        ),
+        label(about["caught"], Disposition.UNSURE),
+        label(judged(STABLE, "too early"), Disposition.CONFIRMED, at=NOW - timedelta(seconds=1)),
     )
-    assert now == Dispositions(confirmed=1, dismissed=2)
-    assert said(database, STABLE) == Dispositions(confirmed=1)
+    assert now == [
+        Said(confirmed=True, by_stable=True, by_candidate=True, candidate_judged=True),
+        Said(confirmed=True, by_stable=True, by_candidate=False, candidate_judged=True),
+        Said(confirmed=True, by_stable=True, by_candidate=False, candidate_judged=False),
+        Said(confirmed=False, by_stable=False, by_candidate=True, candidate_judged=True),
+        Said(confirmed=True, by_stable=False, by_candidate=False, candidate_judged=False),
+        Said(confirmed=True, by_stable=False, by_candidate=False, candidate_judged=False),
+    ]
 
 
-def test_what_a_shadow_flagged_is_held_against_what_people_said_all_the_same(database: Database) -> None:
-    record(database, judged(STABLE, "c1"), judged(SHADOW, "c1", flagged=("deception",)))
-    assert said(database, SHADOW, label(judged(STABLE, "c1"), Disposition.DISMISSED)) == Dispositions(dismissed=1)
-
-
-def test_a_label_that_was_taken_back_says_nothing(database: Database) -> None:
-    made = judged(CANARY, "c1", flagged=("deception",))
-    record(database, made)
-    first = label(made, Disposition.CONFIRMED)
-    assert said(database, CANARY, first) == Dispositions(confirmed=1)
-    back = label(made, Disposition.RETRACTED, at=NOW + timedelta(seconds=1), supersedes=first.label_id)
-    assert said(database, CANARY, back) == Dispositions()
+def test_what_was_taken_back_or_changed_counts_as_it_stands(database: Database) -> None:
+    made = [judged(CANARY, f"c{number}", **FLAGS) for number in range(2)]
+    record(database, *made)
+    first, second = (label(each, Disposition.CONFIRMED) for each in made)
+    assert [each.confirmed for each in said(database, CANARY, first, second)] == [True, True]
+    back = label(made[0], Disposition.RETRACTED, at=LATER, supersedes=first.label_id)
+    other = label(made[1], Disposition.DISMISSED, at=LATER, supersedes=second.label_id)
+    assert [each.confirmed for each in said(database, CANARY, back, other)] == [False]
+    assert [each.confirmed for each in said(database, CANARY, label(made[1], Disposition.CONFIRMED, at=NOW))] == [False]
 
 
 def test_examples_are_shown_to_who_may_see_their_tenant(database: Database) -> None:
@@ -175,12 +219,13 @@ def test_examples_are_shown_to_who_may_see_their_tenant(database: Database) -> N
 
 @pytest.fixture(scope="module")
 def many() -> Any:
-    """Verdicts that come in any order: (side, conversation, event, flagged, minute)."""
+    """Verdicts that come in any order: (side, conversation, event, flagged, unscored, minute)."""
     return st.lists(
         st.tuples(
             st.sampled_from([STABLE, SHADOW]),
             st.sampled_from(["c1", "c2", "c3"]),
             st.integers(0, 3),
+            st.booleans(),
             st.booleans(),
             st.integers(-1, 5),
         ),
@@ -193,9 +238,9 @@ def many() -> Any:
 def test_stretches_add_up_to_the_whole(database: Database, many: Any, data: st.DataObject) -> None:
     tenant = uuid4().hex  # what other examples have recorded is left out by its version
     sides = Side(Arm.STABLE, f"s-{tenant}"), Side(Arm.SHADOW, f"c-{tenant}")
-    for side, conversation, number, flags, minute in data.draw(many):
+    for side, conversation, number, flags, lacks, minute in data.draw(many):
         mine = sides[0] if side is STABLE else sides[1]
-        made = judged(mine, conversation, number, tenant=tenant, flagged=("deception",) if flags else ())
+        made = judged(mine, conversation, number, tenant=tenant, **(FLAGS if flags else {}), **(LACKS if lacks else {}))
         record(database, made, at=NOW + timedelta(minutes=minute))
     cuts = sorted({0, *data.draw(st.sets(st.integers(1, 5), max_size=4))})
     edges = [NOW + timedelta(minutes=cut) for cut in cuts]
@@ -205,4 +250,4 @@ def test_stretches_add_up_to_the_whole(database: Database, many: Any, data: st.D
             parts = [rollout.arm_counts(tx, side, stretch) for stretch in stretches]
             assert sum(parts, ArmCounts()) == rollout.arm_counts(tx, side, WHOLE)
         pairs = [rollout.pair_counts(tx, *sides, stretch) for stretch in stretches]
-        assert sum(pairs, PairCounts()) == rollout.pair_counts(tx, *sides, WHOLE)
+        assert sum(pairs, Pairs()) == rollout.pair_counts(tx, *sides, WHOLE)
