@@ -1,1 +1,5 @@
-"""Where versions of the detectors lie, and which of them is served."""
+"""Versions of bundles, and which of them are served: see `deploy.registry.registry`."""
+
+from deploy.registry.registry import Registry, open_registry
+
+__all__ = ["Registry", "open_registry"]
