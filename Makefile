@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
+WORKERS ?= 2
 comma := ,
 # In CI the tests that need torch must run too; a newcomer is spared that download.
 EXTRAS := cpu,embedded,correlate,triage,dev$(if $(filter true,$(CI)),$(comma)retrain$(comma)trainers)
@@ -30,9 +31,10 @@ help:
 demo: $(VENV)/.installed-cpu-embedded-triage
 	$(BIN)/plumbline demo $(if $(ONCE),--once)
 
+# Two at a time: half of a test is waiting for a server. A file stays with one worker, and the slow ones come first.
 # CI starts from a bare machine; a newcomer's is left alone, and tests that miss a server say so.
 test: $(STAMP) $(if $(filter true,$(CI)),servers)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 SERVERS := prometheus prometheus-alertmanager chromium
 servers:
