@@ -51,6 +51,7 @@ class Policy(Frozen):
     disagreement: Probability = Field(default=0.1, description="share that the two judge differently, in shadow")
     missed: Probability = Field(default=0.1, description="share of what people confirmed that it does not flag")
     slower_times: float = Field(default=1.5, gt=1.0, description="mean seconds of an event")
+    events_per_batch: float = Field(default=8.0, ge=1.0, description="events that share a time and count as one")
     less_precise: Probability = Field(default=0.1, description="precision that may be lost")
 
     @model_validator(mode="after")
