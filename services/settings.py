@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         default=None, description="a detector that watches and whose word reaches no training data"
     )
     held_out_share: float = Field(default=1.0, ge=0, le=1, description="of conversations that it watches")
+    held_out_detectors: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_.,-]*$",
+        description="names of detectors, comma-separated, that `export` refuses to find in training data, like judge",
+    )
     provider: Provider = Provider.CPU
     inference_threads: int = Field(default=0, ge=0, le=256, description="0: one for each core")
     inference_batch_windows: int = Field(

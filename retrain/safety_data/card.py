@@ -11,7 +11,7 @@ from retrain.safety_data.files import paths_of
 _WHAT: Final = {
     SFT: "Conversation and the answer that a person wrote instead. Prompt and completion, for `SFTTrainer`.",
     PREFERENCES: "That answer over what the agent did. For `DPOTrainer` and `RewardTrainer`.",
-    REWARDS: "Penalties by category and heads (helpful, harmless, honest) for each of the agent's messages. Null: unknown.",
+    REWARDS: "Penalties and heads (helpful, harmless, honest) for each of the agent's messages; null: unknown.",
     REFUSALS: "When to refuse, when to put people first, and when not to refuse. See `kind` and `refuses`.",
 }
 

@@ -38,7 +38,7 @@ class HeldOut:
 
     def _leak(self, judgement: Judgement) -> str | None:
         names = self.versions | self.detectors | {Arm.HELD_OUT.value}
-        if not judgement.arm.decides:
+        if judgement.arm is Arm.HELD_OUT:
             return "verdict"
         if judgement.bundle_version in names:
             return "bundle version"

@@ -19,6 +19,7 @@ from services.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     grafana,
     judge,
     score,
@@ -57,6 +58,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
 app.command("adapt")(adapt.adapt)
 app.command("judge")(judge.judge)
+app.command("export")(export.export)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(cases.app, name="cases")

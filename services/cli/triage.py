@@ -10,6 +10,7 @@ import typer
 
 from services.logs import configure_logs
 from services.process import run_triage, stop_on_signals
+from services.safety_export.configured import register_of
 from services.schema import current_database
 from services.settings import load_settings
 from services.store import Database, audit
@@ -46,7 +47,8 @@ def erase(
         raise typer.BadParameter("say either --subject or --conversation")
     settings = load_settings()
     database = _database()
-    forgetting = Forgetting(database, queue_topic=settings.topic("retraining.queue"), salt=salt_of(database))
+    topic, exports = settings.topic("retraining.queue"), register_of(settings)
+    forgetting = Forgetting(database, queue_topic=topic, salt=salt_of(database), exports=exports)
     told = {"actor": f"cli:{getuser()}", "reason": reason[:500], "now": datetime.now(UTC)}
     if subject is not None:
         erased = forgetting.erase_subject(tenant, subject, **told)  # type: ignore[arg-type]
@@ -56,6 +58,12 @@ def erase(
         f"erased {erased.conversations} conversations with {erased.messages} messages, {erased.verdicts} verdicts, "
         f"{erased.labels} labels, {erased.cases} cases"
     )
+    if erased.exports:
+        typer.echo(f"taken out of the exports {', '.join(erased.exports)}: whoever has a copy has to be told")
+    if erased.exports_left:
+        names = ", ".join(erased.exports_left)
+        typer.echo(f"STILL IN the exports {names}: they are not where they were made, or cannot be changed", err=True)
+        raise typer.Exit(1)
 
 
 @audit_app.command("verify")

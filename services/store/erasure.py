@@ -25,7 +25,11 @@ from services.store.triage_tables import (
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many rows went, by what they were."""
+    """How many rows went, by what they were.
+
+    `exports`: names of exports that held any of it and are rid of it; `exports_left`: of those that are not where they
+    were made, or could not be changed. Whoever has them has to be told.
+    """
 
     conversations: int = 0
     messages: int = 0
@@ -35,11 +39,15 @@ class Erased:
     reviews: int = 0
     alerts: int = 0
     waiting_messages: int = 0
+    exports: tuple[str, ...] = ()
+    exports_left: tuple[str, ...] = ()
     queued_labels: int = 0
 
     def __add__(self, other: Erased) -> Erased:
         mine, more = asdict(self), asdict(other)
-        return Erased(**{name: count + more[name] for name, count in mine.items()})
+        both = {name: count + more[name] for name, count in mine.items()}
+        names = {name: tuple(sorted(set(both[name]))) for name in ("exports", "exports_left")}
+        return Erased(**{**both, **names})
 
 
 def erase(tx: Transaction, tenant_id: str, conversation_id: str, now: datetime) -> tuple[Erased, list[UUID]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
 from services.archive import conversation_digest, subject_digest
@@ -27,15 +27,41 @@ class Retention:
     idempotency_keys: timedelta = timedelta(days=2)
 
 
+class Held(Protocol):
+    """What came of telling exports: those that are rid of it, and those that could not be."""
+
+    @property
+    def thinned(self) -> tuple[str, ...]: ...
+
+    @property
+    def left(self) -> tuple[str, ...]: ...
+
+
+class Exports(Protocol):
+    """What left for others to train on: see `services.safety_export.register`."""
+
+    def forget(self, conversations: Collection[str], labels: Collection[str]) -> Held: ...
+
+
 class Forgetting:
-    """Erases in small transactions, so that nobody waits for long; done again, it goes on where it was."""
+    """Erases in small transactions, so that nobody waits for long; done again, it goes on where it was.
+
+    `exports` None: nothing was ever exported.
+    """
 
     def __init__(
-        self, database: Database, *, queue_topic: str, salt: bytes, new_id: Callable[[], UUID] = uuid4
+        self,
+        database: Database,
+        *,
+        queue_topic: str,
+        salt: bytes,
+        exports: Exports | None = None,
+        new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._database = database
         self._queue_topic = queue_topic
         self._salt = salt
+        self._exports = exports
         self._new_id = new_id
 
     def expire(self, retention: Retention, now: datetime) -> Erased:
@@ -90,12 +116,23 @@ class Forgetting:
             with self._database.write() as tx:
                 erased, given = erasure.erase(tx, tenant_id, conversation_id, now)
                 self._tell(tx, tenant_id, conversation_id, given, now)
-            total += erased
+                before = self._out_of_exports(tenant_id, conversation_id, given)
+            total += erased + before + self._out_of_exports(tenant_id, conversation_id, given)
         with self._database.write() as tx:
             told: dict[str, Any] = {"tenant_id": tenant_id, "digest": digest, "reason": reason, "actor": actor}
             erasure.remember(tx, self._new_id(), **told, erased=total, now=now)
             audit.append(tx, now, actor, "erase", digest, {"tenant": tenant_id, **_counted(total)})
         return total
+
+    def _out_of_exports(self, tenant_id: str, conversation_id: str, given: Iterable[UUID]) -> Erased:
+        """Before the transaction ends, so that one that is killed here is done again; and after it, for the export that
+        was just being made: from then on none can be that holds it.
+        """
+        if self._exports is None:
+            return Erased()
+        digest = conversation_digest(tenant_id, conversation_id, self._salt)
+        held = self._exports.forget([digest], [str(label) for label in given])
+        return Erased(exports=held.thinned, exports_left=held.left)
 
     def _tell(
         self, tx: Transaction, tenant_id: str, conversation_id: str, given: Iterable[UUID], now: datetime
