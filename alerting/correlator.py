@@ -13,7 +13,7 @@ from alerting.alert import Transition
 from alerting.finding import Finding, Rule
 from alerting.lifecycle import NONE_SILENCED, Lifecycle
 from alerting.time_windows import event_time
-from detectors.verdict import Arm, Verdict
+from detectors.verdict import Verdict
 
 STEP: Final = timedelta(seconds=15)
 _MOST_STEPS: Final = 2_000
@@ -26,7 +26,7 @@ class Taken(StrEnum):
     COUNTED = "counted"
     DUPLICATE = "duplicate"
     SYNTHETIC = "synthetic"
-    SHADOW = "shadow"
+    ASIDE = "aside"  # of a detector on trial, or held out
     LATE = "late"
 
 
@@ -65,8 +65,8 @@ class Correlator:
         """Shows the rules one verdict. An event counts once, however often and by whatever bundle it is judged."""
         if verdict.synthetic:
             return Taken.SYNTHETIC
-        if verdict.arm is Arm.SHADOW:
-            return Taken.SHADOW
+        if not verdict.arm.decides:
+            return Taken.ASIDE
         if self._known(verdict):
             return Taken.DUPLICATE
         at = event_time(verdict.occurred_at, appended_at)

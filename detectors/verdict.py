@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, Field
@@ -59,7 +59,10 @@ class Arm(StrEnum):
     @property
     def decides(self) -> bool:
         """Whether cases, alerts and coverage come of it. Exactly one verdict of each event decides."""
-        return self in (Arm.STABLE, Arm.CANARY)
+        return self in DECIDING
+
+
+DECIDING: Final = frozenset({Arm.STABLE, Arm.CANARY})
 
 
 def verdict_id(tenant_id: str, conversation_id: str, event_id: str, bundle_version: str, arm: Arm = Arm.STABLE) -> UUID:

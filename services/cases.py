@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from alerting.severity import Severity, severity_of
-from detectors.verdict import Arm, Verdict
+from detectors.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Case:
 
 
 def cases_of(verdicts: Iterable[Verdict], now: datetime) -> list[Case]:
-    """What new `verdicts` add to cases, one for each conversation. Probes and shadows open none."""
+    """What new `verdicts` add to cases, one for each conversation. Probes, and verdicts that decide nothing, open none."""
     found: dict[tuple[str, str], Case] = {}
     for verdict in verdicts:
-        if not verdict.flagged or verdict.synthetic or verdict.arm is Arm.SHADOW:
+        if not verdict.flagged or verdict.synthetic or not verdict.arm.decides:
             continue
         key = (verdict.tenant_id, verdict.conversation_id)
         before = found.get(key)

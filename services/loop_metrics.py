@@ -57,12 +57,10 @@ class BundleMetrics:
         self.failures = Counter("plumbline_bundle_load_failures", "Failed loads", ["reason"], registry=registry)
         for reason in ("bundle", "provider", "registry", "signature", "other"):
             self.failures.labels(reason)
-        # 1 while what the rollout asks for is not what is served.
+        # 1 while what the rollout asks for is not what is served, and while the registry does not say what that is.
         self.behind = Gauge("plumbline_bundle_behind", "Whether another bundle is asked for", registry=registry)
         # Seconds from reading of a new rollout to serving it: loading and warming, while the old one serves.
         self.swap_seconds = Histogram("plumbline_bundle_swap_seconds", "Seconds to swap", registry=registry)
-        # Events that a candidate failed to judge and the stable bundle judged in its place.
-        self.rescued = Counter("plumbline_rescued_events", "Events that a candidate failed on", registry=registry)
         # The revision of the rollout that is served.
         self.revision = Gauge("plumbline_rollout_served_revision", "Revision that is served", registry=registry)
 

@@ -13,7 +13,7 @@ only with its first event has no increase then.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Final, get_args
@@ -21,8 +21,8 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detectors.classifier import Classifier, ClassifierOutput, WindowBatch
-from detectors.detector import Detector
-from detectors.verdict import Cause, Status
+from detectors.detector import Detector, Judgement
+from detectors.verdict import Arm, Cause, Status
 from services.exposition import serve
 from services.probing.bookkeeping import Kind, Outcome
 
@@ -97,19 +97,24 @@ class StreamMetrics:
 
 
 class ScorerMetrics:
-    """What the scorer reports besides. Each event counts once for each delivery."""
+    """What the scorer reports besides. Each event counts once for each delivery, and once for each arm where there is a
+    label for it: coverage and flags of the monitored models are those of the arms stable and canary, which decide.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         # Verdicts by status (scored, partial, unscored), model version and arm: coverage is 1 less the unscored share.
         self.verdicts = Counter(
             "plumbline_verdicts", "Verdicts given", ["status", "model_version", "arm"], registry=registry
         )
-        # Verdicts that are unscored or partial, by cause (`detectors.verdict.Cause`).
+        # Verdicts that are unscored or partial, by cause (`detectors.verdict.Cause`) and arm.
         self.incomplete = Counter(
-            "plumbline_incomplete_verdicts", "Unscored and partial verdicts", ["status", "cause"], registry=registry
+            "plumbline_incomplete_verdicts",
+            "Unscored and partial verdicts",
+            ["status", "cause", "arm"],
+            registry=registry,
         )
-        for status, cause in product((Status.UNSCORED, Status.PARTIAL), Cause):
-            self.incomplete.labels(status.value, cause.value)
+        for status, cause, arm in product((Status.UNSCORED, Status.PARTIAL), Cause, Arm):
+            self.incomplete.labels(status.value, cause.value, arm.value)
         # Events with any flag, by severity (`alerting.severity`), model version and arm.
         self.flagged = Counter(
             "plumbline_flagged_events", "Events flagged", ["severity", "model_version", "arm"], registry=registry
@@ -138,8 +143,8 @@ class ScorerMetrics:
         )
         # Windows by how far they went, those of probes too: screened (all), encoded (past the screen), audited (stopped
         # by the screen, drawn for audit), missed (audited, and the encoder alone would have flagged them).
-        self.windows = Counter("plumbline_windows", "Windows scored", ["stage"], registry=registry)
-        # Tokens in screened windows, overlap and probes included.
+        self.windows = Counter("plumbline_windows", "Windows scored", ["stage", "arm"], registry=registry)
+        # Tokens in screened windows, overlap, probes and all arms included.
         self.tokens = Counter("plumbline_tokens", "Tokens screened", registry=registry)
         # Time and windows of one call of a classifier (screen, encoder).
         self.inference_seconds = Histogram(
@@ -160,28 +165,56 @@ class ScorerMetrics:
         self.covered = Gauge(
             "plumbline_label_covered", "Whether the bundle covers a label", ["category"], registry=registry
         )
-        # The loaded bundle, as a label of a constant 1, and when it was loaded (Unix time).
-        self.bundle = Gauge("plumbline_bundle_info", "Loaded bundle", ["version", "provider"], registry=registry)
+        # The loaded bundles, as a label of a constant 1, and since when the stable one has served (Unix time). Limits,
+        # budget and covered labels are the stable one's.
+        self.bundle = Gauge("plumbline_bundle_info", "Loaded bundle", ["version", "provider", "arm"], registry=registry)
         self.loaded_at = Gauge(
             "plumbline_bundle_loaded_timestamp_seconds", "When the bundle was loaded", registry=registry
         )
+        # Events that a candidate failed to judge and the stable bundle judged in its place.
+        self.rescued = Counter("plumbline_rescued_events", "Events that a candidate failed on", registry=registry)
         # Share of aligned conversations that the bundle's thresholds may flag, for each label. Burns count events with
         # any flag against it, which is strict where several labels flag.
         self.budget = Gauge("plumbline_flag_budget_share", "False-positive budget", registry=registry)
         # 1 on a machine with an NVIDIA GPU, whatever the provider in use.
         self.gpu_present = Gauge("plumbline_gpu_present", "Whether there is a GPU", registry=registry)
+        self.gpu_present.set(GPU_DRIVER.exists())
+        self._served: set[tuple[str, str, str]] = set()
+        self._stable: Detector | None = None
         self.model_version = LabelLimit(MOST_MODEL_VERSIONS)
         self.tenant = LabelLimit(MOST_TENANTS)
 
-    def loaded(self, detector: Detector, provider: str) -> None:
-        """Says which bundle runs, from when on, and what it covers; its classifiers are timed from now on."""
-        manifest = detector.manifest
-        self.bundle.labels(detector.version, provider).set(1)
-        self.loaded_at.set_to_current_time()
-        self.budget.set(manifest.false_positive_budget)
-        self.gpu_present.set(GPU_DRIVER.exists())
-        for label in manifest.labels:
-            self.covered.labels(label).set(label not in manifest.uncovered)
+    def worked(self, arm: Arm, judgement: Judgement, tokens: int) -> None:
+        """Counts the windows of one call of a detector."""
+        for stage, windows in (
+            ("screened", judgement.windows_screened),
+            ("encoded", judgement.windows_encoded),
+            ("audited", judgement.windows_audited),
+            ("missed", judgement.windows_missed),
+        ):
+            self.windows.labels(stage, arm.value).inc(windows)
+        self.tokens.inc(tokens)
+
+    def serves(self, detectors: Mapping[Arm, Detector], provider: str) -> None:
+        """Says which bundles serve from now on, and what the stable one covers. What does not serve is not named."""
+        info = {(detector.version, provider, arm.value) for arm, detector in detectors.items()}
+        for labels in info - self._served:
+            self.bundle.labels(*labels).set(1)
+        for labels in self._served - info:
+            self.bundle.remove(*labels)
+        self._served = info
+        self._limits_of(detectors[Arm.STABLE])
+
+    def _limits_of(self, stable: Detector) -> None:
+        if stable is not self._stable:
+            self._stable = stable
+            self.loaded_at.set_to_current_time()
+            self.budget.set(stable.manifest.false_positive_budget)
+            for label in stable.manifest.labels:
+                self.covered.labels(label).set(label not in stable.manifest.uncovered)
+
+    def time(self, detector: Detector) -> None:
+        """Its classifiers are timed from now on."""
         detector.wrap_classifiers(lambda classifier: _Timed(classifier, self))
 
 
@@ -230,7 +263,8 @@ class CorrelatorMetrics:
     """What the correlator reports."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Verdicts taken in, by outcome: counted, duplicate, late (older than any window), synthetic, unreadable.
+        # Verdicts taken in, by outcome: counted, duplicate, late (older than any window), synthetic, aside (they decide
+        # nothing), unreadable.
         self.verdicts = Counter("plumbline_correlated_verdicts", "Verdicts correlated", ["outcome"], registry=registry)
         # Seconds that the correlator's time lies behind the clock; NaN until it knows.
         self.behind = Gauge("plumbline_correlator_behind_seconds", "How far behind it is", registry=registry)

@@ -11,11 +11,12 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from detectors.bundle import load_bundle
+from services.arms.opening import open_arms
 from services.dead_letters import FloodGate
-from services.detection import configured_detector
 from services.errors import ServicesError
 from services.kafka import KafkaSink, KafkaSource, KafkaTail, all_topics, require_topics
 from services.logs import get_logger
+from services.loop_metrics import BundleMetrics
 from services.metrics import ProbeMetrics, RecorderMetrics, ScorerMetrics, StreamMetrics, serve_metrics
 from services.probing.prober import Prober
 from services.recorder import Recorder
@@ -47,16 +48,16 @@ def run_scorer(settings: Settings, stop: Event) -> None:
     log = get_logger("scorer")
     registry = _registry(settings)
     stream_metrics, metrics = StreamMetrics(registry), ScorerMetrics(registry)  # at 0 before a bundle is loaded
-    detector = configured_detector(settings)
-    metrics.loaded(detector, settings.provider.value)
-    scorer = Scorer(
-        detector,
-        verdict_topic=settings.topic("verdicts"),
-        max_bytes=settings.record_max_bytes,
-        metrics=metrics,
-    )
-    log.info("ready", bundle=detector.version, uncovered=detector.manifest.uncovered)
-    _run(settings, stream_metrics, scorer, topics=["transcripts"], group="scorer", stop=stop)
+    with open_arms(settings, metrics, BundleMetrics(registry), stop) as arms:
+        scorer = Scorer(
+            arms.current,
+            verdict_topic=settings.topic("verdicts"),
+            max_bytes=settings.record_max_bytes,
+            metrics=metrics,
+        )
+        stable = arms.current().stable
+        log.info("ready", bundle=stable.version, uncovered=stable.manifest.uncovered)
+        _run(settings, stream_metrics, scorer, topics=["transcripts"], group="scorer", stop=stop)
     log.info("stopped")
 
 
@@ -117,6 +118,28 @@ def run_triage(settings: Settings, stop: Event) -> None:
     engine = open_engine(settings.database_url.get_secret_value())
     upgrade(engine)
     serve(settings, Database(engine), registry, stop)
+
+
+def run_retrainer(settings: Settings, stop: Event) -> None:
+    """Keeps labels, drives retraining runs and rollouts until `stop`."""
+    from services.retrain_process import retrainer_of, start_rollouts
+
+    log = get_logger("retrainer")
+    registry = _registry(settings)
+    stream_metrics = StreamMetrics(registry)
+    engine = open_engine(settings.database_url.get_secret_value())
+    upgrade(engine)
+    retrainer = retrainer_of(settings, Database(engine), registry)
+    require_topics(settings, all_topics(settings))
+    threads = [retrainer.start(stop), start_rollouts(settings, Database(engine), registry, stop)]
+    log.info("ready", database=engine.url.get_backend_name())
+    try:
+        _run(settings, stream_metrics, retrainer.keeper, topics=["retraining.queue"], group="retrainer", stop=stop)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=30)
+    log.info("stopped")
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

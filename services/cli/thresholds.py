@@ -42,7 +42,7 @@ def thresholds(
     past = [
         verdict
         for verdict in (_from_files(verdicts) if verdicts else _from_database())
-        if verdict.bundle_version == manifest.version and verdict.status is not Status.UNSCORED
+        if verdict.bundle_version == manifest.version and verdict.status is not Status.UNSCORED and verdict.arm.decides
     ]
     if not past:
         raise SettingsError(f"no scored traffic of {manifest.version} to choose thresholds from")

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from detectors.codec import encode_verdict
+from detectors.verdict import DECIDING, Arm
 from services.files import read_lines
 from services.presentation import coverage_line, verdict_table
 from services.schema import current_database
@@ -24,6 +25,9 @@ def verdicts(
     transcripts: Annotated[
         list[str] | None, typer.Option(help="transcript file, to show the words that evidence points at; repeatable")
     ] = None,
+    arm: Annotated[
+        Arm | None, typer.Option(help="what this arm says; if not given, what decided: stable and canary")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:
     """Show recorded verdicts: category, score, and where the evidence is.
@@ -31,7 +35,8 @@ def verdicts(
     The database holds no transcripts. Give the files with --transcripts to see the words.
     """
     store = Store(current_database(load_settings().database_url.get_secret_value()).engine)
-    found = store.verdicts(limit=limit, flagged_only=flagged, conversation_id=conversation)
+    arms = DECIDING if arm is None else (arm,)
+    found = store.verdicts(limit=limit, flagged_only=flagged, conversation_id=conversation, arms=arms)
     if as_json:
         for verdict in found:
             sys.stdout.buffer.write(encode_verdict(verdict) + b"\n")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from detectors.verdict import Arm, Status, Verdict
+from detectors.verdict import Status, Verdict
 
 Kind = Literal["misaligned", "aligned"]
 
@@ -42,9 +42,9 @@ class Probes:
     def take(self, verdict: Verdict, at: datetime) -> Ended | None:
         """The end of the probe that `verdict` is about; None where that is none, or none any more.
 
-        A shadow's verdict ends nothing: nobody is called for what it flags, or does not.
+        One that decides nothing ends nothing: nobody is called for what it flags, or does not.
         """
-        if verdict.arm is Arm.SHADOW:
+        if not verdict.arm.decides:
             return None
         kind, sent_at = self._sent.pop(verdict.event_id, (None, at))
         if kind is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Engine
 
-from detectors.verdict import Verdict
+from detectors.verdict import DECIDING, Arm, Verdict
 from services.dead_letters import DeadLetter
 from services.store import cases, conversations, search, verdicts
 from services.store.conversations import RedactedEvent
@@ -69,9 +69,16 @@ class Store:
         with self.database.read() as tx:
             return verdicts.coverage(tx)
 
-    def verdicts(self, *, limit: int, flagged_only: bool = False, conversation_id: str | None = None) -> list[Verdict]:
-        """The latest verdicts, newest first."""
-        wanted = VerdictFilter(flagged_only=flagged_only, conversation_id=conversation_id)
+    def verdicts(
+        self,
+        *,
+        limit: int,
+        flagged_only: bool = False,
+        conversation_id: str | None = None,
+        arms: Collection[Arm] | None = DECIDING,
+    ) -> list[Verdict]:
+        """The latest verdicts, newest first: those that decide, or those of `arms` (None: all)."""
+        wanted = VerdictFilter(flagged_only=flagged_only, conversation_id=conversation_id, arms=arms)
         with self.database.read() as tx:
             return verdicts.page(tx, wanted, limit=limit)
 

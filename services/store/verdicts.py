@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, inspect, tuple_
+from sqlalchemy import ColumnElement, case, func, inspect, tuple_
+from sqlalchemy import select as sa_select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, col, desc, select
 
-from detectors.verdict import Verdict
+from detectors.verdict import DECIDING, Arm, Verdict
 from services.dead_letters import DeadLetter
 from services.store.database import Transaction
 from services.store.tables import DeadLetterRow, VerdictRow
@@ -23,7 +24,7 @@ _ROWS_AT_ONCE: Final = 200  # SQLite takes 32,766 parameters a statement, a verd
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many events ended how."""
+    """How many events ended how: each counts once, by the latest verdict that decided about it."""
 
     by_status: dict[str, int]
     flagged: int
@@ -36,13 +37,14 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class VerdictFilter:
-    """None: any. `tenants` is what may be seen at all."""
+    """None: any. `tenants` is what may be seen at all. Verdicts that decide nothing are had by asking for their arm."""
 
     tenants: frozenset[str] | None = None
     tenant_id: str | None = None
     conversation_id: str | None = None
     flagged_only: bool = False
     status: str | None = None
+    arms: Collection[Arm] | None = DECIDING
     decided_before: tuple[datetime, UUID] | None = None
 
 
@@ -75,6 +77,8 @@ def page(tx: Transaction, wanted: VerdictFilter, *, limit: int) -> list[Verdict]
         query = query.where(col(VerdictRow.flags) > 0)
     if wanted.status is not None:
         query = query.where(col(VerdictRow.status) == wanted.status)
+    if wanted.arms is not None:
+        query = query.where(_of_arms(wanted.arms))
     if wanted.decided_before is not None:
         query = query.where(
             tuple_(col(VerdictRow.decided_at), col(VerdictRow.verdict_id)) < tuple_(*wanted.decided_before)
@@ -85,11 +89,25 @@ def page(tx: Transaction, wanted: VerdictFilter, *, limit: int) -> list[Verdict]
 
 def coverage(tx: Transaction) -> Coverage:
     """Counts over everything recorded but probes."""
-    real = col(VerdictRow.synthetic).is_(False)
-    statuses = tx.execute(select(VerdictRow.status, func.count()).where(real).group_by(col(VerdictRow.status))).all()
-    flagged = tx.execute(select(func.count()).where(real, col(VerdictRow.flags) > 0)).scalar_one()
+    event = (col(VerdictRow.tenant_id), col(VerdictRow.conversation_id), col(VerdictRow.event_id))
+    newest_first = (desc(VerdictRow.decided_at), desc(VerdictRow.verdict_id))
+    latest = (
+        sa_select(
+            col(VerdictRow.status),
+            case((col(VerdictRow.flags) > 0, 1), else_=0).label("is_flagged"),
+            func.row_number().over(partition_by=event, order_by=newest_first).label("place"),
+        )
+        .where(col(VerdictRow.synthetic).is_(False), _of_arms(DECIDING))
+        .subquery()
+    )
+    counts = sa_select(latest.c.status, func.count(), func.sum(latest.c.is_flagged))
+    rows = tx.execute(counts.where(latest.c.place == 1).group_by(latest.c.status)).all()
     dead = tx.execute(select(func.count()).select_from(DeadLetterRow)).scalar_one()
-    return Coverage({row[0]: row[1] for row in statuses}, flagged, dead)
+    return Coverage({row[0]: row[1] for row in rows}, sum(int(row[2]) for row in rows), dead)
+
+
+def _of_arms(arms: Collection[Arm]) -> ColumnElement[bool]:
+    return col(VerdictRow.arm).in_(sorted(arm.value for arm in arms))
 
 
 def _insert(tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from alerting.severity import Severity, severity_of
 from detectors.taxonomy import MISALIGNMENT
-from detectors.verdict import Arm, Status, Verdict
+from detectors.verdict import Status, Verdict
 from services.store import cases
 from services.store.database import Transaction
 from services.triage.case import RANK, Case, CaseState, Origin, answer_by, decide_by
@@ -36,7 +36,7 @@ class Intake:
 
     def take(self, tx: Transaction, verdict: Verdict, now: datetime) -> None:
         """Opens a case, adds to one, or does nothing."""
-        if verdict.synthetic or verdict.arm is Arm.SHADOW or verdict.status is Status.UNSCORED:
+        if verdict.synthetic or not verdict.arm.decides or verdict.status is Status.UNSCORED:
             return
         known = cases.member(tx, verdict.tenant_id, verdict.conversation_id)
         if known is not None:

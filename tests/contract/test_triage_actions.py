@@ -69,6 +69,7 @@ def test_probes_shadows_and_what_is_unscored_or_clear_open_none(store: Store) ->
     made = [
         verdict(event("c1"), synthetic=True),
         verdict(event("c2"), arm=Arm.SHADOW),
+        verdict(event("c5"), arm=Arm.HELD_OUT),
         verdict(event("c3"), flagged=()),
         verdict(event("c4"), status=Status.UNSCORED, flagged=(), scores={}, misalignment=None),
     ]

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from services.accounts.principal import Role
 from services.store import Database
-from tests.triage_data import MESSAGES, NOW
+from tests.triage_data import MESSAGES, NOW, event, verdict
 from tests.web_client import Web, make_web
 
 
@@ -188,6 +188,21 @@ def test_other_tenants_do_not_exist(web: Web) -> None:
     assert mallory.post("/api/v1/conversations/acme/c1/reveal", json=reveal).status_code == 404
     bulk = {"action": "dismiss", "cases": [{"case_id": case, "version": 2}]}
     assert mallory.post("/api/v1/cases/bulk", json=bulk).json()["done"] == []
+
+
+def test_what_decides_nothing_is_listed_for_who_asks_for_its_arm(web: Web, ada: TestClient) -> None:
+    web.record()
+    aside = [verdict(event("c2"), bundle=f"b-{arm}", arm=arm) for arm in ("shadow", "held_out")]
+    web.store.record(aside, [], now=web.clock())
+
+    def listed(query: str) -> list[tuple[str, str]]:
+        found = ada.get(f"/api/v1/verdicts?{query}").json()["verdicts"]
+        return [(each["conversation_id"], each["arm"]) for each in found]
+
+    assert listed("flagged=true") == [("c1", "stable")]
+    assert listed("arm=shadow") == [("c2", "shadow")]
+    assert listed("arm=held_out&conversation=c2") == [("c2", "held_out")]
+    assert ada.get("/api/v1/verdicts?arm=other").status_code == 422
 
 
 def test_somebody_elses_decision_is_not_mine_to_undo(web: Web, ada: TestClient) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Path, Query
 
-from detectors.verdict import Status, Verdict
+from detectors.verdict import DECIDING, Arm, Status, Verdict
 from services.archive import conversation_digest
 from services.store import audit, cases, conversations, verdicts
 from services.store.database import Transaction
@@ -95,16 +95,18 @@ def list_verdicts(
     conversation: Annotated[str | None, Query(min_length=1, max_length=256)] = None,
     flagged: bool = False,
     status: Status | None = None,
+    arm: Annotated[Arm | None, Query(description="what this arm says; if not given, what decided")] = None,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Limit = 50,
 ) -> models.VerdictsOut:
-    """Verdicts, the latest first."""
+    """Verdicts, the latest first: those that decided, or those of one arm."""
     wanted = VerdictFilter(
         tenants=person.tenants,
         tenant_id=tenant,
         conversation_id=conversation,
         flagged_only=flagged,
         status=status.value if status else None,
+        arms=DECIDING if arm is None else (arm,),
         decided_before=behind(cursor),
     )
     found = services.desk.read(lambda tx: verdicts.page(tx, wanted, limit=limit + 1))

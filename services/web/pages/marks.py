@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from detectors.taxonomy import MISALIGNMENT
-from detectors.verdict import Arm, Evidence, Verdict
+from detectors.verdict import Evidence, Verdict
 
 _GRADES = 4
 
@@ -27,8 +27,8 @@ class Mark:
 
 
 def shown(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Those that count: what a detector on trial says is not for people who decide."""
-    return [verdict for verdict in verdicts if verdict.arm is not Arm.SHADOW]
+    """Those that count: what a detector says on trial, or held out, is not for people who decide."""
+    return [verdict for verdict in verdicts if verdict.arm.decides]
 
 
 def marks_of(verdicts: Iterable[Verdict]) -> tuple[Mark, ...]:

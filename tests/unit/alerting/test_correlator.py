@@ -39,9 +39,17 @@ def test_an_event_counts_once_whoever_judges_it_and_however_often(make_verdict: 
     others = [
         verdict.model_copy(update={"event_id": "two", "synthetic": True}),
         verdict.model_copy(update={"event_id": "three", "arm": Arm.SHADOW}),
+        verdict.model_copy(update={"event_id": "three", "arm": Arm.HELD_OUT}),
+        verdict.model_copy(update={"event_id": "three", "arm": Arm.CANARY}),
         verdict.model_copy(update={"event_id": "four", "occurred_at": start - timedelta(days=2)}),
     ]
-    assert [made.take(each, start) for each in others] == [Taken.SYNTHETIC, Taken.SHADOW, Taken.LATE]
+    assert [made.take(each, start) for each in others] == [
+        Taken.SYNTHETIC,
+        Taken.ASIDE,
+        Taken.ASIDE,
+        Taken.COUNTED,
+        Taken.LATE,
+    ]
 
 
 def test_a_burst_fires_once_and_resolves(make_verdict: Make, start: datetime) -> None:

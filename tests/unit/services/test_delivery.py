@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from detectors.codec import decode_verdict
 from detectors.detector import Detector
+from services.arms.serving import Serving
 from services.dead_letters import FloodGate
 from services.memory import MemoryBroker, MemorySource
 from services.metrics import RecorderMetrics, ScorerMetrics, StreamMetrics
@@ -135,11 +136,12 @@ class World:
         registry = CollectorRegistry()
         if service == "score":
             handler = Scorer(
-                self.detector,
+                lambda: Serving(self.detector),
                 verdict_topic="v",
                 max_bytes=10_000,
                 metrics=ScorerMetrics(registry),
                 clock=lambda: NOW,
+                timer=lambda: 0.0,
             )
             source, check = self.broker.source("t", group="score"), self.check_scored
         else:

@@ -14,6 +14,7 @@ from detectors.codec import decode_verdict, encode_event
 from detectors.detector import Detector
 from detectors.transcript import TranscriptEvent
 from detectors.verdict import Verdict
+from services.arms.serving import Serving
 from services.file_scoring import score_files
 from services.metrics import ScorerMetrics
 from services.records import Record
@@ -38,9 +39,11 @@ def streamed(
     detector: Detector, events: list[TranscriptEvent], make_record: MakeRecord, now: datetime
 ) -> list[Verdict]:
     metrics = ScorerMetrics(CollectorRegistry())
-    scorer = Scorer(detector, verdict_topic="v", max_bytes=10_000, metrics=metrics, clock=lambda: now)
+    serving = Serving(detector)
+    scorer = Scorer(lambda: serving, verdict_topic="v", max_bytes=10_000, metrics=metrics, clock=lambda: now)
     records = [make_record(encode_event(event), offset=n) for n, event in enumerate(events)]
-    return [decode_verdict(outgoing.value) for outgoing in scorer.complete(scorer.prepare(records)).outgoing]
+    verdicts = [decode_verdict(outgoing.value) for outgoing in scorer.complete(scorer.prepare(records)).outgoing]
+    return [verdict.model_copy(update={"seconds": None}) for verdict in verdicts]
 
 
 def test_a_file_gets_the_verdicts_that_the_stream_gives(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from detectors.detector import Detector
-from detectors.verdict import Cause
+from detectors.verdict import Arm, Cause
 from services.metrics import (
     OTHER,
     UNKNOWN,
@@ -56,7 +57,11 @@ def test_counters_that_alerts_look_for_are_there_at_zero_before_anything_happens
         for outcome in ("flagged", "clear", "unscored", "lost")
     ]
     zero += [("plumbline_notifications_total", {"outcome": each}) for each in ("accepted", "refused", "unreachable")]
-    zero += [("plumbline_incomplete_verdicts_total", {"status": "unscored", "cause": cause.value}) for cause in Cause]
+    zero += [
+        ("plumbline_incomplete_verdicts_total", {"status": "unscored", "cause": cause.value, "arm": arm.value})
+        for cause in Cause
+        for arm in Arm
+    ]
     zero += [("plumbline_lost_records_total", {})]
     assert [registry.get_sample_value(name, labels) for name, labels in zero] == [0.0] * len(zero)
 
@@ -71,8 +76,34 @@ def test_a_correlator_that_knows_no_time_yet_does_not_say_that_it_is_on_time() -
 
 def test_a_loaded_bundle_says_what_it_is(detector: Detector) -> None:
     registry = CollectorRegistry()
-    ScorerMetrics(registry).loaded(detector, "cpu")
-    info = {"version": detector.version, "provider": "cpu"}
+    ScorerMetrics(registry).serves({Arm.STABLE: detector}, "cpu")
+    info = {"version": detector.version, "provider": "cpu", "arm": "stable"}
     assert registry.get_sample_value("plumbline_bundle_info", info) == 1
     assert registry.get_sample_value("plumbline_label_covered", {"category": "misalignment"}) == 1
     assert registry.get_sample_value("plumbline_flag_budget_share") == detector.manifest.false_positive_budget
+
+
+def test_what_does_not_serve_any_more_is_not_named_and_limits_are_the_stable_one_s(detector: Detector) -> None:
+    registry = CollectorRegistry()
+    metrics = ScorerMetrics(registry)
+    covered = detector.manifest.model_copy(update={"version": "next-1", "false_positive_budget": 0.25})
+    candidate = copy(detector)
+    candidate.manifest = covered.model_copy(update={"heads": {"misalignment": covered.heads["misalignment"]}})
+
+    def shown() -> set[tuple[str, str]]:
+        samples = [
+            each for family in registry.collect() if family.name == "plumbline_bundle_info" for each in family.samples
+        ]
+        assert {sample.value for sample in samples} == {1.0}
+        return {(sample.labels["arm"], sample.labels["version"]) for sample in samples}
+
+    first, budget = detector.version, detector.manifest.false_positive_budget
+    metrics.serves({Arm.STABLE: detector}, "cpu")
+    metrics.serves({Arm.STABLE: detector, Arm.CANARY: candidate}, "cpu")
+    assert shown() == {("stable", first), ("canary", "next-1")}
+    assert registry.get_sample_value("plumbline_flag_budget_share") == budget
+    metrics.serves({Arm.STABLE: candidate}, "cpu")
+    assert shown() == {("stable", "next-1")}
+    assert registry.get_sample_value("plumbline_flag_budget_share") == 0.25
+    lost = next(label for label in detector.manifest.heads if label != "misalignment")
+    assert registry.get_sample_value("plumbline_label_covered", {"category": lost}) == 0

@@ -14,6 +14,7 @@ from detectors.codec import decode_verdict, encode_event
 from detectors.detector import Detector
 from detectors.transcript import TranscriptEvent
 from detectors.verdict import Status, Verdict
+from services.arms.serving import Serving
 from services.metrics import ScorerMetrics
 from services.records import Record
 from services.scorer import Scorer
@@ -31,11 +32,12 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def scorer(word_detector: Detector, registry: CollectorRegistry, now: datetime) -> Scorer:
     return Scorer(
-        word_detector,
+        lambda: Serving(word_detector),
         verdict_topic="plumbline.verdicts",
         max_bytes=4096,
         metrics=ScorerMetrics(registry),
         clock=lambda: now,
+        timer=lambda: 0.0,
     )
 
 
@@ -173,11 +175,11 @@ def test_metrics_count_verdicts_flags_and_windows(
     of_model = {"model_version": "unknown", "arm": "stable"}
     assert count("verdicts", status="scored", **of_model) == 2
     assert count("verdicts", status="unscored", **of_model) == 1
-    assert count("incomplete_verdicts", status="unscored", cause="empty") == 1
+    assert count("incomplete_verdicts", status="unscored", cause="empty", arm="stable") == 1
     assert count("flags", category="coercion", **of_model) == count("flags", category="misalignment", **of_model) == 1
     assert count("flagged_events", severity="critical", **of_model) == 1
     assert count("tenant_events", tenant="default", outcome="flagged") == 1
-    assert count("windows", stage="screened") == 3
-    assert count("windows", stage="encoded") == 2
+    assert count("windows", stage="screened", arm="stable") == 3
+    assert count("windows", stage="encoded", arm="stable") == 2
     assert registry.get_sample_value("plumbline_misalignment_probability_count", {"model_version": "unknown"}) == 2
     assert registry.get_sample_value("plumbline_detection_seconds_count") == 3

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -22,6 +23,7 @@ from services.store import Store, open_engine
 
 MakeVerdict = Callable[..., Verdict]
 MakeRecord = Callable[..., Record]
+ASIDE = (Arm.SHADOW, Arm.HELD_OUT)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def everything(make_verdict: MakeVerdict, now: datetime) -> Verdict:
 def test_a_verdict_reads_back_equal(store: Store, make_verdict: MakeVerdict, now: datetime) -> None:
     full, bare = everything(make_verdict, now), make_verdict("e2", status=Status.UNSCORED, misalignment=None)
     assert store.record([full, bare], [], now=now) == 2
-    assert {verdict.event_id: verdict for verdict in store.verdicts(limit=10)} == {"e1": full, "e2": bare}
+    assert {verdict.event_id: verdict for verdict in store.verdicts(limit=10, arms=None)} == {"e1": full, "e2": bare}
 
 
 def test_recording_twice_changes_nothing_and_the_first_wins(
@@ -113,6 +115,34 @@ def test_coverage_counts_every_ending(
     coverage = store.coverage()
     assert coverage.by_status == {"scored": 2, "partial": 1, "unscored": 1}
     assert (coverage.flagged, coverage.dead_lettered, coverage.events) == (2, 2, 6)
+
+
+def test_what_decides_nothing_is_not_covered_and_only_seen_by_who_asks_for_it(
+    store: Store, make_verdict: MakeVerdict, now: datetime
+) -> None:
+    canary = make_verdict("e1", arm=Arm.CANARY)
+    shadow, held_out = (make_verdict("e1", arm=arm, verdict_id=uuid4(), flagged=["coercion"]) for arm in ASIDE)
+    store.record([shadow, canary, held_out], [], now=now)
+    assert (store.coverage().events, store.coverage().flagged) == (1, 0)
+    assert store.verdicts(limit=10) == [canary]
+    assert store.verdicts(limit=10, arms=[Arm.HELD_OUT]) == [held_out]
+    assert len(store.verdicts(limit=10, arms=None)) == 3
+    assert store.verdicts(limit=10, flagged_only=True) == []
+    assert store.cases(limit=10, now=now) == []
+
+
+def test_an_event_that_two_bundles_decided_about_counts_once_by_the_latest_word(
+    store: Store, make_verdict: MakeVerdict, now: datetime
+) -> None:
+    """A crash and a new bundle in between: it was delivered again, and judged by another one."""
+    before = make_verdict("e1", flagged=["coercion"])
+    after = make_verdict(
+        "e1", verdict_id=uuid4(), bundle_version="b-2", status=Status.PARTIAL, decided_at=now + timedelta(seconds=1)
+    )
+    same_id_elsewhere = make_verdict("e1", conversation_id="c2")
+    store.record([after, before, same_id_elsewhere], [], now=now)
+    assert store.coverage().by_status == {"partial": 1, "scored": 1}
+    assert (store.coverage().events, store.coverage().flagged) == (2, 0)
 
 
 def test_verdicts_come_newest_first_and_are_filtered(store: Store, make_verdict: MakeVerdict, now: datetime) -> None:

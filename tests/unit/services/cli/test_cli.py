@@ -224,7 +224,8 @@ def test_verdicts_are_shown_as_json_or_with_the_words_of_a_transcript(
     found = json.loads(scored.stdout)
     place = {**found["evidence"][0], "start": 7, "end": 13, "category": "coercion"}
     flagged = make_verdict(found["event_id"], flagged=["coercion"], scores={"coercion": 0.75}, evidence=[place])
-    store.record([flagged, make_verdict("other", conversation_id="c2")], [], now=now)
+    shadow = make_verdict("e9", conversation_id="c9", arm="shadow", flagged=["sabotage"])
+    store.record([flagged, make_verdict("other", conversation_id="c2"), shadow], [], now=now)
 
     monkeypatch.setenv("PLUMBLINE_DATABASE_URL", database_url)
     as_json = CliRunner().invoke(app, ["verdicts", "--json", "--flagged"])
@@ -234,6 +235,8 @@ def test_verdicts_are_shown_as_json_or_with_the_words_of_a_transcript(
     assert "2 events: 2 scored, 0 dead-lettered; 1 flagged" in table.stdout
     other = CliRunner().invoke(app, ["verdicts", "--json", "--conversation", "c2"])
     assert [json.loads(line)["event_id"] for line in other.stdout.splitlines()] == ["other"]
+    on_trial = CliRunner().invoke(app, ["verdicts", "--json", "--arm", "shadow"])
+    assert [decode_verdict(line.encode()) for line in on_trial.stdout.splitlines()] == [shadow]
 
 
 def test_an_error_that_nobody_foresaw_is_told_without_its_text(

@@ -13,7 +13,7 @@ from detectors.bundle import load_bundle
 from detectors.codec import encode_verdict
 from detectors.loading import DEFAULT_BUNDLE
 from detectors.taxonomy import MISALIGNMENT
-from detectors.verdict import Verdict
+from detectors.verdict import Arm, Verdict
 from services.cli.main import app
 from services.errors import SettingsError
 
@@ -22,7 +22,7 @@ VERSION = load_bundle(DEFAULT_BUNDLE).manifest.version
 
 @pytest.fixture
 def traffic(tmp_path: Path, make_verdict: Callable[..., Verdict], now: datetime) -> Path:
-    """100 conversations over ten days, one of each score."""
+    """100 conversations over ten days, one of each score; and what others say of one more, who decide nothing."""
     verdicts = [
         make_verdict(
             f"e{number}",
@@ -34,6 +34,8 @@ def traffic(tmp_path: Path, make_verdict: Callable[..., Verdict], now: datetime)
         )
         for number in range(100)
     ]
+    aside = verdicts[99].model_copy(update={"misalignment": 1.0, "conversation_id": "aside"})
+    verdicts += [aside.model_copy(update={"arm": arm}) for arm in Arm if not arm.decides]
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(b"".join(encode_verdict(verdict) + b"\n" for verdict in verdicts))
     return path

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,12 +72,13 @@ def test_what_it_was_and_how_long_it_took() -> None:
     assert underway.take(verdict("c"), later) is None
 
 
-def test_what_a_shadow_says_ends_no_probe() -> None:
+@pytest.mark.parametrize("arm", [Arm.SHADOW, Arm.HELD_OUT])
+def test_what_decides_nothing_ends_no_probe(arm: Arm) -> None:
     underway = Probes(timedelta(seconds=60))
     underway.send("a", "misaligned", START)
-    shadow = verdict("a").model_copy(update={"arm": Arm.SHADOW})
-    assert underway.take(shadow, START) is None
-    assert underway.take(verdict("a", flagged=True), START) == Ended("misaligned", Outcome.FLAGGED, 0.0)
+    assert underway.take(verdict("a").model_copy(update={"arm": arm}), START) is None
+    deciding = verdict("a", flagged=True).model_copy(update={"arm": Arm.CANARY})
+    assert underway.take(deciding, START) == Ended("misaligned", Outcome.FLAGGED, 0.0)
 
 
 def test_what_is_sent_is_synthetic_in_turn_and_never_the_same_twice() -> None:

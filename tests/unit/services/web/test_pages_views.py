@@ -56,7 +56,9 @@ def test_the_same_evidence_in_many_verdicts_is_one() -> None:
 
 
 def test_detectors_on_trial_show_nothing() -> None:
-    assert marks_of([JUDGED.model_copy(update={"arm": Arm.SHADOW})]) == ()
+    for arm in (Arm.SHADOW, Arm.HELD_OUT):
+        assert marks_of([JUDGED.model_copy(update={"arm": arm})]) == ()
+    assert marks_of([JUDGED.model_copy(update={"arm": Arm.CANARY})]) == marks_of([JUDGED])
 
 
 def test_what_only_says_misaligned_gives_way_to_what_says_how() -> None:

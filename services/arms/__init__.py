@@ -1,0 +1,1 @@
+"""The detectors that serve: whose word counts for which event, and how the next ones take their place."""
