@@ -68,6 +68,11 @@ class Child:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_status(self) -> int | None:
+        """Below 0 where a signal ended it; None as long as it runs."""
+        return self._process.returncode
+
     def logged(self, text: str) -> bool:
         """Whether `text` is in what the server has written since this start."""
         return text.encode() in self._output()

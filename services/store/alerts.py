@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, desc, select
 
@@ -59,3 +60,11 @@ def firing(tx: Transaction, tenants: frozenset[str] | None, *, limit: int) -> li
 
 def silenced(tx: Transaction, case_id: UUID, silence_id: str) -> None:
     tx.execute(update(AlertRow).where(col(AlertRow.case_id) == case_id).values(silence_id=silence_id))
+
+
+def firing_since(tx: Transaction, names: Sequence[str]) -> dict[str, datetime]:
+    """Which alerts of these names fire, and since when the latest of each does."""
+    query = select(AlertRow.alertname, func.max(AlertRow.starts_at)).where(
+        col(AlertRow.status) == "firing", col(AlertRow.alertname).in_(names)
+    )
+    return {row[0]: row[1] for row in tx.execute(query.group_by(col(AlertRow.alertname))).all()}

@@ -23,7 +23,6 @@ STANDING: Final = "standing"
 WITHDRAWN: Final = "withdrawn"
 ERASED: Final = "erased"
 _INSERT: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +118,6 @@ def standing(tx: Transaction) -> list[dict[str, Any]]:
     """What the queue said of all labels that stand, in the order in which they were given."""
     query = select(QueuedLabelRow.record).where(col(QueuedLabelRow.state) == STANDING)
     return list(tx.execute(query.order_by(col(QueuedLabelRow.labelled_at), col(QueuedLabelRow.label_id))).scalars())
-
-
-def fallen(tx: Transaction, label_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these do not stand."""
-    found = set(label_ids)
-    for start in range(0, len(label_ids), _AT_ONCE):
-        some = col(QueuedLabelRow.label_id).in_(label_ids[start : start + _AT_ONCE])
-        query = select(QueuedLabelRow.label_id).where(some, col(QueuedLabelRow.state) == STANDING)
-        found -= set(tx.execute(query).scalars())
-    return found
 
 
 def erased(tx: Transaction) -> set[UUID]:

@@ -1,0 +1,117 @@
+"""Folders of datasets and runs. Whatever stands in its place is whole: it was made elsewhere, and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from services.retraining.run import Run
+
+_UNFINISHED: Final = ".work-"
+_HELD_OUT: Final = "held_out.parquet"
+_CANDIDATE: Final = "candidate"
+_REPORT: Final = "report.json"
+
+
+class Workshop:
+    """`datasets/` holds dataset versions under their names, `runs/` what each run has made so far."""
+
+    def __init__(self, root: Path) -> None:
+        self.datasets = root / "datasets"
+        self.cache = root / "cache"
+        self._runs = root / "runs"
+
+    def folder(self, run: Run) -> Path:
+        return self._runs / f"{run.number:06d}-{run.run_id.hex[:8]}"
+
+    def candidate(self, run: Run) -> Path:
+        """Where the run's candidate stands, once it was trained."""
+        return self.folder(run) / _CANDIDATE
+
+    def report(self, run: Run) -> Path:
+        """Where the gate's report stands, once it gave one."""
+        return self.folder(run) / _REPORT
+
+    def log(self, run: Run) -> Path:
+        """What children said. As private as the datasets."""
+        return self.folder(run) / f"{run.stage.value}.log"
+
+    def dataset(self, name: str | None) -> Path | None:
+        """A dataset version; None where there is none, or none any more."""
+        folder = self.datasets / name if name else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    @contextmanager
+    def work(self, run: Run) -> Iterator[Path]:
+        """A new, empty folder for one attempt. What is left in it at the end was not good enough, and goes."""
+        folder = self.folder(run) / f"{_UNFINISHED}{uuid4().hex}"
+        folder.mkdir(parents=True, mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Removes what attempts left behind that were killed. To be called while nobody works."""
+        for folder in (*self._runs.glob(f"*/{_UNFINISHED}*"), *self.datasets.glob(f"{_UNFINISHED}*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def tidy(self, keep: Run) -> None:
+        """Removes candidates of other runs: what was published is in the registry."""
+        for folder in self._runs.glob(f"*/{_CANDIDATE}"):
+            if folder.parent != self.folder(keep):
+                discard(folder)
+
+
+def place(made: Path, at: Path) -> None:
+    """Puts a file or folder into its place, at once. What stood there goes first."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    discard(at)
+    made.rename(at)
+
+
+def place_once(made: Path, at: Path) -> None:
+    """As `place`, where the name stands for the content: what stands there already is left."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    if not at.exists():
+        with suppress(OSError):  # somebody else was faster: folders are not renamed onto folders
+            made.rename(at)
+    if not at.is_dir():
+        raise OSError(f"{at.name} cannot be put into its place")
+
+
+def discard(path: Path) -> None:
+    """Takes a file or folder out of its place at once, and removes it then."""
+    going = path.with_name(f"{_UNFINISHED}{uuid4().hex}")
+    with suppress(FileNotFoundError):
+        path.rename(going)
+        shutil.rmtree(going, ignore_errors=True) if going.is_dir() else going.unlink()
+
+
+def without_held_out(dataset: Path, at: Path) -> Path:
+    """The dataset as training may see it, in a folder `at/NAME`: what it may not read is not there."""
+    view = at / dataset.name
+    view.mkdir(parents=True)
+    for file in dataset.iterdir():
+        if file.name != _HELD_OUT:
+            _linked(file, view / file.name)
+    return view
+
+
+def _linked(file: Path, at: Path) -> None:
+    try:
+        os.link(file, at)
+    except OSError:  # a file system without links
+        shutil.copy(file, at)
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """JSON lines, for nobody else to read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(row)}\n" for row in rows)
