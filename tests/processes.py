@@ -28,7 +28,7 @@ class Service:
     """One service process, started again whenever it was killed."""
 
     def __init__(self, command: str, settings: Settings, log: Path, **variables: str) -> None:
-        self._argv = [sys.executable, "-m", "services.cli", command]
+        self._argv = [sys.executable, "-m", "services.cli", *command.split()]
         self._environment = environment(settings) | variables
         self._log = log
         self.start()
