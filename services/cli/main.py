@@ -22,6 +22,7 @@ from services.cli import (
     export,
     grafana,
     judge,
+    retrain,
     score,
     services_commands,
     thresholds,
@@ -66,6 +67,7 @@ app.command("erase")(triage.erase)
 app.add_typer(triage.audit_app, name="audit")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(grafana.app, name="grafana")
+app.add_typer(retrain.app, name="retrain")
 app.add_typer(topics.app, name="topics")
 app.command("doctor")(doctor.doctor)
 app.command("settings")(doctor.list_settings)
