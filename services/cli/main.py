@@ -22,7 +22,9 @@ from services.cli import (
     export,
     grafana,
     judge,
+    registry,
     retrain,
+    rollout,
     score,
     services_commands,
     thresholds,
@@ -67,7 +69,9 @@ app.command("erase")(triage.erase)
 app.add_typer(triage.audit_app, name="audit")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(grafana.app, name="grafana")
+app.add_typer(registry.app, name="registry")
 app.add_typer(retrain.app, name="retrain")
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(topics.app, name="topics")
 app.command("doctor")(doctor.doctor)
 app.command("settings")(doctor.list_settings)

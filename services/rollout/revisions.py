@@ -30,7 +30,7 @@ def registry_errors() -> Iterator[None]:
     except UnreachableError as error:
         raise TransientError(f"registry: {error}") from error
     except ConflictError as error:
-        raise MovedMeanwhile("somebody else has moved the rollout meanwhile: look again") from error
+        raise MovedMeanwhile(f"registry: {error}") from error
     except RegistryError as error:
         raise ServicesError(f"registry: {error}") from error
 

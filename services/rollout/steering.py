@@ -72,6 +72,20 @@ class Steering:
         self._journal.catch_up(now)
         return following
 
+    def start(self, version: str, *, actor: str, reason: str) -> Rollout:
+        """Sends a version on its way that somebody has published. Raises as `take` does."""
+        now = self._clock()
+        current = self.revisions.newest()
+        if current is None:
+            raise NoRolloutError("nothing was rolled out yet: the retrainer begins with the version that is configured")
+        try:
+            following = steps.start(current, version, actor=actor, reason=reason, at=now)
+        except NotAllowedStep as error:
+            raise NotNowError(str(error)) from error
+        self.revisions.move(following)
+        self._journal.catch_up(now)
+        return following
+
     def _moved(self, manual: Manual, actor: str, reason: str, now: datetime, current: Rollout) -> Rollout:
         try:
             following = _MOVES[manual](current, actor=actor, reason=reason, at=now)
