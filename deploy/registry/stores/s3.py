@@ -21,8 +21,9 @@ T = TypeVar("T")
 
 
 def open_s3() -> Any:
-    """A client that remembers no listings: others write, too."""
-    return S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+    """A client that remembers no listings: others write, too. It gives up soon: whoever polls comes again."""
+    retries = {"mode": "standard", "total_max_attempts": 2}
+    return S3FileSystem(use_listings_cache=False, skip_instance_cache=True, config_kwargs={"retries": retries})
 
 
 class S3Store:
