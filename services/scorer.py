@@ -14,8 +14,9 @@ from detectors.errors import RecordError
 from detectors.observation import Observation
 from detectors.taxonomy import Category
 from detectors.verdict import Status, Verdict
-from services.arms.judging import Heard, Timer, Work, judge, prepare
+from services.arms.judging import Timer, judge
 from services.arms.serving import Serving
+from services.arms.work import Heard, Work, prepare
 from services.dead_letters import DeadLetter, dead_letter
 from services.metrics import ScorerMetrics
 from services.records import Outgoing, Record

@@ -14,6 +14,7 @@ from services.arms.failures import reason_of, told
 from services.arms.judging import Timer
 from services.arms.patience import Patience
 from services.arms.serving import HeldOut, Serving, assembled
+from services.arms.work import is_a_failure
 from services.logs import get_logger
 from services.loop_metrics import BundleMetrics
 
@@ -98,7 +99,9 @@ class Loader:
             if version not in self._loaded and self._bundles.is_due(version, self._timer()):
                 try:
                     self._loaded[version] = self._load(version)
-                except BaseException as error:  # a panic of native code is no `Exception`, and ends no thread of ours
+                except BaseException as error:
+                    if not is_a_failure(error):
+                        raise
                     self._bundles.failed(version, self._timer())
                     self._failed("a bundle cannot be loaded: what serves goes on serving", error, bundle=version)
 

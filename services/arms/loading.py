@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from deploy.rollout.state import Rollout
 from detectors.codec import event_from
@@ -52,9 +52,13 @@ class Bundles:
         return detector
 
 
+_REHEARSED: Final = 2
+"""Pairs. More would take cores from what serves, and show nothing new."""
+
+
 def rehearsal() -> Sequence[TranscriptEvent]:
-    """Transcripts of the prober: what comes in real batches, and nobody's."""
-    rows = files("services.probing").joinpath("transcripts.jsonl").read_text("utf-8").splitlines()
+    """Transcripts of the prober, misaligned and aligned: a real batch, and nobody's."""
+    rows = files("services.probing").joinpath("transcripts.jsonl").read_text("utf-8").splitlines()[:_REHEARSED]
     moment = "2026-01-01T00:00:00Z"
     return [
         event_from({"event_id": str(number), "conversation_id": str(number), "occurred_at": moment, "messages": said})

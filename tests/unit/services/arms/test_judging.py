@@ -19,8 +19,9 @@ from detectors.detector import Detector
 from detectors.transcript import TranscriptEvent
 from detectors.verdict import Arm, Cause, Status, Verdict
 from services.arms.arms import Arms
-from services.arms.judging import Heard, Judged, judge, prepare
+from services.arms.judging import Judged, judge
 from services.arms.serving import HeldOut, Serving, assembled
+from services.arms.work import Heard, prepare
 from tests.arms_kit import Broken, Kit, Panic
 
 MakeEvent = Callable[..., TranscriptEvent]
