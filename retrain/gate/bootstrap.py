@@ -59,6 +59,10 @@ class Draws:
         pairs = (self._weights @ self._summed(positive)) * (self._weights @ self._summed(~positive))
         return np.asarray(won / np.maximum(1e-12, pairs))
 
+    def rows(self) -> list[NDArray[np.intp]]:
+        """The rows of each draw, as often as they are in it."""
+        return [np.repeat(np.arange(len(self._owner)), drawn[self._owner].astype(int)) for drawn in self._weights]
+
     def _summed(self, values: Mask) -> Values:
         return np.bincount(self._owner, weights=values.astype(np.float64), minlength=self._count).astype(np.float64)
 
