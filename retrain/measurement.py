@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from detectors.bundle import ENCODER, SCREEN
 from detectors.calibration import LabelHeads
-from detectors.classifier import Batcher
+from detectors.classifier import Batcher, Classifier
 from detectors.ensemble import Cascade, run
 from detectors.features import StructuralFeatures
 from detectors.onnx_classifier import OnnxClassifier, Provider
@@ -80,6 +80,10 @@ class Served:
             labels=len(LABELS),
             audit_share=0.0,
         )
+
+    def wrap_classifiers(self, wrap: Callable[[Classifier], Classifier]) -> None:
+        """Puts something around both classifiers, such as a memory. A classifier is named after its file."""
+        self._cascade.screen, self._cascade.encoder = wrap(self._cascade.screen), wrap(self._cascade.encoder)
 
     def screen_logits(self, conversations: Sequence[CutConversation]) -> NDArray[np.float32]:
         """The screen's logits for overall misalignment, [windows] of all conversations."""
