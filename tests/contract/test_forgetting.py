@@ -10,12 +10,14 @@ from sqlmodel import SQLModel
 
 from services.archive import Archivist, subject_digest
 from services.privacy.stored import StoredMessage, StoredPart
-from services.store import Database, Store, audit, cases, conversations, outbox
+from services.store import Database, Store, audit, cases, conversations, labels, outbox, queued_labels
 from services.store.conversations import RedactedMessage
+from services.store.queued_labels import Arrived
 from services.triage.actions import Actions, Actor
 from services.triage.case import CaseState, Disposition
 from services.triage.forgetting import Forgetting, Retention
 from services.triage.label import Decision
+from tests.retraining_data import queued
 from tests.triage_data import NOW, SALT, event, verdict
 
 ADA = Actor("ada", None)
@@ -56,6 +58,15 @@ def decide(store: Store, conversation: str) -> None:
         actions.comment(tx, ADA, case.case_id, "call her", NOW)
 
 
+def keep_for_retraining(database: Database, conversation: str) -> None:
+    """As the retrainer does with what the queue says."""
+    with database.write() as tx:
+        (label,) = labels.of_conversation(tx, "acme", conversation)
+        record = queued(conversation, conversation=conversation, comment="she asked for it")
+        told = ("acme", conversation, label.disposition.value, "deception", NOW, None, record)
+        assert queued_labels.put(tx, Arrived(label.label_id, *told), NOW)
+
+
 def mentions(database: Database, words: str) -> list[str]:
     """Tables that hold `words` anywhere."""
     found = []
@@ -73,15 +84,17 @@ def test_a_person_is_erased_from_every_table(store: Store, forgetting: Forgettin
     record(store, "his", subject="user-78")
     for conversation in ("hers-1", "his"):
         decide(store, conversation)
-    assert {"conversations", "messages", "verdicts", "cases", "labels", "outbox"} <= set(
+        keep_for_retraining(store.database, conversation)
+    assert {"conversations", "messages", "verdicts", "cases", "labels", "outbox", "queued_labels"} <= set(
         mentions(store.database, "hers-1")
     )
     erased = forgetting.erase_subject("acme", "user-77", actor="root", reason="asked by letter", now=NOW)
     assert (erased.conversations, erased.messages, erased.verdicts, erased.labels, erased.cases) == (2, 6, 2, 1, 1)
+    assert erased.queued_labels == 1
     # What is left of the name is what tells those who were sent labels to forget them, until it has left.
     assert mentions(store.database, "hers-1") == ["outbox"]
     assert mentions(store.database, "user-77") == []
-    assert mentions(store.database, "she asked for it") == ["labels"]  # of him
+    assert mentions(store.database, "she asked for it") == ["labels", "queued_labels"]  # of him
     with store.database.read() as tx:
         told = [message.value for message in outbox.due(tx, NOW + timedelta(days=1), limit=10)]
         assert audit.verify(tx).broken_at is None

@@ -1,0 +1,130 @@
+"""Children of the retrainer that do what the real ones promise, at once:
+`python -m tests.retraining_children FOLDER WHAT …`.
+
+In FOLDER, files say how: `pause WHAT` lets it wait in the middle of its work, `fail WHAT` lets it fail, `refuse` lets
+the gate refuse. It leaves there the file `half WHAT` when it is in the middle, with its process id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from detectors.bundle import load_bundle, rewritten
+from services.retraining.commands import Commands
+
+PARTS = ("train", "calibration", "held_out")
+
+
+def fake_commands(folder: Path) -> Commands:
+    """Programs of the stages, steered by files in `folder`."""
+    made = {what: (sys.executable, "-m", __name__, str(folder), what) for what in ("assemble", "train", "gate")}
+    return Commands(
+        assembling=made["assemble"], refreshing=made["train"], training=(*made["train"], "--full"), gating=made["gate"]
+    )
+
+
+def say(**facts: object) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+def half_way(folder: Path, what: str) -> None:
+    """The middle of the work: what is being made is half there."""
+    say(progress=0.5, said=f"half of {what}")
+    (folder / f"half {what}").write_text(str(os.getpid()))
+    while (folder / f"pause {what}").exists():
+        time.sleep(0.02)
+    if (folder / f"fail {what}").exists():
+        sys.exit(1)
+
+
+def assemble(arguments: argparse.Namespace) -> int:
+    """A dataset version is named by the labels that it holds; every file is one line for each of its labels."""
+    rows = [json.loads(line) for line in arguments.labels.read_text().splitlines()]
+    ids = sorted(row["label_id"] for row in rows)
+    name = f"ds-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
+    folder = arguments.root / name
+    folder.mkdir(parents=True)
+    labels = {part: ids[number::3] for number, part in enumerate(PARTS)}
+    files = {f"{part}.parquet": "".join(f"{each}\n" for each in of) for part, of in labels.items()}
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    for number, (file, text) in enumerate(files.items()):
+        if number == 1:
+            half_way(arguments.folder, "assemble")
+        (folder / file).write_text(text)
+    (folder / "manifest.json").write_text(json.dumps({"name": name, "labels": labels, "files": digests}))
+    say(dataset=name, parts={part: len(of) for part, of in labels.items()}, held_back={"duplicate": 0})
+    return 0
+
+
+def whole(dataset: Path) -> set[str]:
+    """The labels of a version whose files are all there, and as they were written."""
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((dataset / name).read_bytes()).hexdigest() == digest
+    return {label for labels in manifest["labels"].values() for label in labels}
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """The champion, with another note of what it has learnt."""
+    if (arguments.dataset / "held_out.parquet").exists():
+        return 1
+    out: Path = arguments.out
+    rewritten(arguments.champion, out, training={"dataset": arguments.dataset.name, "full": arguments.full})
+    manifest = out / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text[: len(text) // 2])
+    half_way(arguments.folder, "train")
+    manifest.write_text(text)
+    say(progress=1.0, said="trained")
+    return 0
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    """Refuses where it is told to."""
+    names = [load_bundle(folder).manifest.version for folder in (arguments.champion, arguments.candidate)]
+    refused = (arguments.folder / "refuse").exists()
+    refusal = {"slice": "category/deception", "metric": "recall", "champion": 0.9, "candidate": 0.4, "margin": 0.05}
+    report = {
+        "passed": not refused,
+        "champion": names[0],
+        "candidate": names[1],
+        "dataset": arguments.dataset.name,
+        "refusals": [{**refusal, "examples": ["e1"]}] if refused else [],
+        "slices": [{"slice": "category/deception", "status": "measured"}, {"slice": "all", "status": "measured"}],
+        "rows": len(arguments.canaries.read_text().splitlines()) and len(whole(arguments.dataset)),
+    }
+    text = json.dumps(report)
+    arguments.out.write_text(text[: len(text) // 2])
+    half_way(arguments.folder, "gate")
+    arguments.out.write_text(text)
+    return 3 if refused else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    what = parser.add_subparsers(dest="what", required=True)
+    for name, options in {
+        "assemble": ("labels", "previous", "root"),
+        "train": ("champion", "dataset", "out", "cache"),
+        "gate": ("champion", "candidate", "dataset", "canaries", "out"),
+    }.items():
+        command = what.add_parser(name)
+        command.add_argument("--policy", type=json.loads)
+        command.add_argument("--threads", type=int)
+        command.add_argument("--full", action="store_true")
+        for option in options:
+            command.add_argument(f"--{option}", type=Path)
+    arguments = parser.parse_args()
+    say(progress=0.1, said="begun")
+    return {"assemble": assemble, "train": train, "gate": gate}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
