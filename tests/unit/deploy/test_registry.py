@@ -76,7 +76,8 @@ def test_facts_have_their_measure(url: str, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "version", ["tiny-0123456789ab", "../../etc/passwd", "tiny", "", "tiny-0123456789ab/..", "a\0"]
+    "version",
+    ["tiny-0123456789ab", "../../etc/passwd", "tiny", "", "tiny-0123456789ab/..", "tiny-0123456789ab\n", "a\0"],
 )
 def test_what_is_not_there_is_not_there(url: str, tmp_path: Path, version: str) -> None:
     registry = open_registry(url)
@@ -183,17 +184,18 @@ def test_a_signature_is_of_these_bytes_and_no_others(one: bytes, other: bytes, t
 def test_a_flipped_byte_anywhere_is_found_or_means_nothing(
     tmp_path_factory: pytest.TempPathFactory, bundle: Path, data: st.DataObject, trusts: bool
 ) -> None:
-    folder = tmp_path_factory.mktemp("registry")
-    version = open_registry(str(folder / "store"), signing_key=KEY).publish(bundle, {"run": 7})
-    name = data.draw(st.sampled_from(sorted(files_of(folder / "store"))))
-    raw = bytearray((folder / "store" / name).read_bytes() or b"\0")
+    cache, url = tmp_path_factory.mktemp("cache"), f"memory://{uuid4().hex}"
+    version = open_registry(url, signing_key=KEY).publish(bundle, {"run": 7})
+    store = open_store(url)
+    name = data.draw(st.sampled_from([f"versions/{version}.jsonl", *(f"files/{n}" for n in store.names("files"))]))
+    raw = bytearray(store.read(name, 10**6) or b"\0")
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
-    (folder / "store" / name).write_bytes(raw)
-    registry = open_registry(str(folder / "store"), public_key=PUBLIC if trusts else None)
+    store.replace(name, bytes(raw))
+    registry = open_registry(url, public_key=PUBLIC if trusts else None)
     try:
-        fetched = registry.fetch(version, folder / "cache")
+        fetched = registry.fetch(version, cache)
     except UntrustedError:
-        assert not (folder / "cache" / version).exists()
+        assert not (cache / version).exists()
     else:
         assert content(fetched) == content(bundle)
         assert registry.describe(version).facts == {"run": 7}
