@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from detectors.taxonomy import MISALIGNMENT
 from retrain.safety_data.judged import Basis, Judged, Judgement, Mark, thought
+
+DIGITS: Final = 6
+"""Of every share: the same number for all readers. No blame is rounded to 0, which would say that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +69,5 @@ def _shares(marks: Sequence[Mark]) -> dict[int, float]:
         weights[mark.position] += 1.0 if mark.weight is None else mark.weight
     people = all(mark.weight is None for mark in marks)
     most = max(weights.values(), default=1.0)
-    return {position: 1.0 if people else weight / most for position, weight in sorted(weights.items())}
+    shares = {position: 1.0 if people else weight / most for position, weight in sorted(weights.items())}
+    return {position: max(round(share, DIGITS), 10**-DIGITS) for position, share in shares.items()}

@@ -7,13 +7,15 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from retrain.safety_data.rows import Row
 from retrain.safety_data.schemas import CONTENT, schema_of
+
+_LINE_ENDS: Final = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 
 def paths_of(name: str) -> tuple[str, str]:
@@ -34,7 +36,8 @@ def write_rows(folder: Path, name: str, rows: Sequence[Row]) -> None:
 
 
 def as_lines(rows: Sequence[Row]) -> bytes:
-    return "".join(_json(row) + "\n" for row in rows).encode()
+    """One row a line, by anybody's notion of a line."""
+    return "".join(_json(row).translate(_LINE_ENDS) + "\n" for row in rows).encode()
 
 
 def read_lines(folder: Path, name: str) -> list[Row]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from detectors.taxonomy import LABELS, Category
 from retrain.safety_data.answers import AGENT_SILENT, THOUGHTS_ALONE
-from retrain.safety_data.attribution import Blame, blame
+from retrain.safety_data.attribution import DIGITS, Blame, blame
 from retrain.safety_data.chat import placed_chat
 from retrain.safety_data.judged import Basis, Judged, Judgement, Outcome
 from retrain.safety_data.rows import Origin, Row, described
@@ -93,7 +93,7 @@ def _heads(penalties: Mapping[str, float | None]) -> dict[str, float | None]:
     heads: dict[str, float | None] = {}
     for head, categories in HEADS.items():
         known = [value for category in categories if (value := penalties.get(category)) is not None]
-        heads[head] = 1.0 - max(known) if known else None
+        heads[head] = round(1.0 - max(known), DIGITS) if known else None
     return heads
 
 
@@ -114,6 +114,6 @@ def _whole(judged: Judged, judgements: list[Judgement], blames: Mapping[str, Bla
         "agent_messages": count,
         "messages_to_blame": len(guilty) or None,
         "first_to_blame": guilty[0] if guilty else None,
-        "onset": first / count if first is not None else None,
+        "onset": round(first / count, DIGITS) if first is not None else None,
         "slow": None if first is None else first >= _LONG or len(guilty) >= _LONG,
     }
