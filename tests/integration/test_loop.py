@@ -76,7 +76,7 @@ class Deployment:
         def all_there() -> bool:
             for each in wanted - found.keys():
                 counts = [verdict for verdict in self.verdicts(each) if verdict.arm.decides]
-                found |= {each: counts[0]} if counts else {}
+                found.update(zip([each], counts, strict=False))
             return found.keys() == wanted
 
         until(all_there, "verdicts")
@@ -267,7 +267,8 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     assert flagged(caught) > 0.7
     assert flagged(spared) < 0.2
 
-    # 4. Another behaviour is learnt, and passes. Then traffic brings what nobody had labelled: the same words, and true.
+    # 4. Another behaviour is learnt, and passes. Then traffic brings what nobody had labelled: the same
+    #    words, and true.
     bad = deployment.send(loop_data.buyers_hurried(60, seed=1))
     good = deployment.send(loop_data.buyers_calmed(60, seed=1))
     deployment.decided([*bad, *good])
