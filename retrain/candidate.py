@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from detectors.bundle import SCREEN, Bundle, Manifest, write_bundle
+from detectors.bundle import MANIFEST, SCREEN, Bundle, Manifest, write_bundle
 from retrain.corpus.pairs import corpus_files
 from retrain.dataset import by_label
+from retrain.datasets import open_for_training
 from retrain.refreshing import Refreshed
 from retrain.replay import HeldOut
 from retrain.sources import JUDGED, LabelledConversation, data_digest
@@ -52,11 +53,9 @@ class Labels:
 
 def open_labels(folder: Path) -> Labels:
     """The training and calibration parts of a dataset version. Raises `ValueError` where it is not whole."""
-    from retrain.datasets import open_for_training
-
     found = open_for_training(folder)
-    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    return Labels(folder.name, digest, list(found.train), list(found.calibration))
+    digest = sha256((folder / MANIFEST).read_bytes())
+    return Labels(found.manifest.name, digest, found.train, found.calibration)
 
 
 def write_candidate(
@@ -99,3 +98,8 @@ def write_candidate(
             training={**training, "encoder": encoder.recorded()},
             metrics={"held_out": new.decision.measure(new.scored, seed=seed), **metrics},
         )
+
+
+def sha256(data: bytes) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

@@ -93,6 +93,17 @@ def split(
     return parts
 
 
+def set_aside(
+    conversations: Sequence[LabelledConversation], share: float, *, seed: int
+) -> tuple[list[LabelledConversation], list[LabelledConversation]]:
+    """(the others, about a `share` of the groups), drawn by name: for saying when to stop, not for calibration."""
+    parts: tuple[list[LabelledConversation], list[LabelledConversation]] = ([], [])
+    for each in conversations:
+        digest = hashlib.sha256(f"{seed}/{each.source}/{each.group}/aside".encode()).digest()
+        parts[int.from_bytes(digest[:4], "big") < share * 2**32].append(each)
+    return parts
+
+
 def sample(
     conversations: Sequence[LabelledConversation], *, per_source: int, rng: np.random.Generator
 ) -> list[LabelledConversation]:

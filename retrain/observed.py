@@ -20,7 +20,7 @@ from detectors.summary import Summaries
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
 from detectors.windows import Window
-from retrain.dataset import about, cut
+from retrain.dataset import CutConversation, about, cut
 from retrain.hashing import hashed_counts
 from retrain.logit_cache import LogitCache
 from retrain.sources import LabelledConversation
@@ -39,8 +39,9 @@ class Observed:
     """Labelled conversations and their windows.
 
     `counts` [windows, buckets] as the screen hashes them; `screen`, `encoder` [windows, labels]: their logits, the
-    encoder's of every window; `told` [windows]: whether the label is about the window; `owner` [windows]: the
-    conversation of each window; `truth` [conversations, labels]. `groups`: variants of one scenario share a name.
+    encoder's of every window, or NaN where it was not asked; `told` [windows]: whether the label is about the window;
+    `owner` [windows]: the conversation of each window; `truth` [conversations, labels]. `groups`: variants of one
+    scenario share a name.
     """
 
     counts: sparse.csr_matrix
@@ -135,22 +136,33 @@ class Observer:
 
         `cache` keeps what the encoder says of these very windows from one call to the next.
         """
-        kept = list(cut(conversations, self._windower))
-        windows = [window for item in kept for window in item.windows]
-        share(0.0 if windows else 1.0)
-        told = [{id(window) for window in about(item)} for item in kept]
+        kept, windows = self._windows(conversations)
 
         def encoded() -> NDArray[np.float32]:
             return self._logits(self._encoder, windows, share)
 
+        logits = cache.logits(self._encoder.version, windows, encoded) if cache else encoded()
+        share(1.0)
+        return self._observed(kept, windows, logits)
+
+    def screened(self, conversations: Sequence[LabelledConversation]) -> Observed:
+        """As `observe`, without the encoder: its logits are NaN."""
+        kept, windows = self._windows(conversations)
+        return self._observed(kept, windows, np.full((len(windows), len(LABELS)), np.nan, dtype=np.float32))
+
+    def _windows(self, conversations: Sequence[LabelledConversation]) -> tuple[list[CutConversation], list[Window]]:
+        kept = list(cut(conversations, self._windower))
+        return kept, [window for item in kept for window in item.windows]
+
+    def _observed(
+        self, kept: Sequence[CutConversation], windows: Sequence[Window], encoder: NDArray[np.float32]
+    ) -> Observed:
+        told = {id(window) for item in kept for window in about(item)}
         return Observed(
             hashed_counts(windows, self._buckets),
             self._logits(self._screen, windows).astype(np.float64),
-            (cache.logits(self._encoder.version, windows, encoded) if cache else encoded()).astype(np.float64),
-            np.asarray(
-                [id(window) in mine for item, mine in zip(kept, told, strict=True) for window in item.windows],
-                dtype=bool,
-            ),
+            encoder.astype(np.float64),
+            np.asarray([id(window) in told for window in windows], dtype=bool),
             np.repeat(np.arange(len(kept)), np.asarray([len(item.windows) for item in kept], dtype=np.intp)),
             np.asarray([item.conversation.labels for item in kept]).reshape(-1, len(LABELS)) > 0,
             tuple(item.conversation.group for item in kept),

@@ -23,6 +23,10 @@ class JsonLines:
         self.stream.flush()
 
 
+def silent(progress: float, said: str) -> None:
+    """Says nothing."""
+
+
 def within(say: Say, first: float, last: float, said: str, *, steps: int = 10) -> Callable[[float], None]:
     """For one part of a run: takes its share done, says so at most `steps` times between `first` and `last`."""
     told = 0

@@ -99,7 +99,10 @@ def refit_to(
     observer = Observer(bundle, max_windows=recipe.max_windows, threads=threads)
     ends = [first + part * (0.9 - first) for part in (0.3, 0.85, 1.0)]
     replay = observer.observe(unseen, cache=cache, share=within(say, first, ends[0], "reading replayed conversations"))
-    train = observer.observe(labels.train, share=within(say, ends[0], ends[1], "reading labels to learn from"))
+    if held_out.saw_labels:  # what the encoder says of these is no evidence
+        train = observer.screened(labels.train)
+    else:
+        train = observer.observe(labels.train, share=within(say, ends[0], ends[1], "reading labels to learn from"))
     rest = observer.observe(labels.calibration, share=within(say, ends[1], ends[2], "reading labels to calibrate on"))
     say(0.9, f"fitting to {len(train) + len(rest)} labelled conversations and {len(replay)} replayed ones")
     material = Material(

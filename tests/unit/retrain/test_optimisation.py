@@ -111,7 +111,7 @@ def test_a_bag_without_weight_teaches_nothing(separable: list[Unit], batcher: Ba
 def test_a_bag_is_positive_when_one_of_its_windows_is(retrain_extra: None) -> None:
     import torch
 
-    from retrain.optimisation import noisy_or_loss
+    from retrain.losses import noisy_or_loss
 
     values = torch.tensor([[2.0], [-1.0], [-3.0], [0.5]], dtype=torch.float64)
     bags = torch.tensor([0, 0, 1, 1])
@@ -126,7 +126,7 @@ def test_a_bag_is_positive_when_one_of_its_windows_is(retrain_extra: None) -> No
 def test_losses_have_finite_gradients_at_extreme_logits(retrain_extra: None, extreme: float) -> None:
     import torch
 
-    from retrain.optimisation import noisy_or_loss, order_loss
+    from retrain.losses import noisy_or_loss, order_loss
 
     values = torch.full((4, 2), extreme, requires_grad=True)
     bags, labels = torch.tensor([0, 0, 1, 1]), torch.tensor([[1.0, 1.0], [0.0, 0.0]])
@@ -139,7 +139,7 @@ def test_losses_have_finite_gradients_at_extreme_logits(retrain_extra: None, ext
 def test_the_order_loss_falls_with_the_distance_and_minds_only_what_parts_the_twins(retrain_extra: None) -> None:
     import torch
 
-    from retrain.optimisation import order_loss
+    from retrain.losses import order_loss
 
     labels = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     pairs, bags = torch.tensor([[0, 1]]), torch.tensor([0, 1])
