@@ -51,6 +51,12 @@ _ALL: Final = (
     AlertKind("ScorerDown", Severity.CRITICAL, "blindness", "prometheus", "No scorer is running"),
     AlertKind("ServiceRestarting", Severity.CRITICAL, "blindness", "prometheus", "A service starts again and again"),
     AlertKind("BundleNotLoaded", Severity.CRITICAL, "blindness", "prometheus", "A scorer runs without a bundle"),
+    AlertKind(
+        "BundleLoadFailing", Severity.HIGH, "blindness", "prometheus", "A bundle that is asked for cannot be loaded"
+    ),
+    AlertKind(
+        "BundleBehind", Severity.HIGH, "blindness", "prometheus", "A scorer does not serve what the rollout says"
+    ),
     AlertKind("CpuOnGpuNode", Severity.HIGH, "blindness", "prometheus", "A GPU is there and is not used"),
     AlertKind("DeadLetterShareHigh", Severity.CRITICAL, "blindness", "prometheus", "Too much cannot be read"),
     AlertKind("RecordsLost", Severity.CRITICAL, "blindness", "prometheus", "Kafka dropped records unread"),

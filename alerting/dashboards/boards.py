@@ -6,7 +6,8 @@ from typing import Final
 
 from alerting.dashboards.panels import Board, Panel, Query, Variable
 
-_REAL: Final = 'arm!="shadow"'
+_REAL: Final = 'arm=~"stable|canary"'
+"""Verdicts that decide: one for each event."""
 _SCORED: Final = f'sum by (model_version) (increase(plumbline_verdicts_total{{{_REAL}, status!="unscored"}}[$__range]))'
 # Of a version without a flag there is no series of flags: it has 0 of them, and belongs into every comparison.
 _FLAGGED: Final = (
@@ -54,10 +55,11 @@ def _difference(sign: str) -> str:
 
 _DEAD: Final = '(sum(increase(plumbline_dead_letters_total{job="plumbline-scorer"}[$__range])) or vector(0))'
 _BLIND: Final = (
-    '(sum(increase(plumbline_incomplete_verdicts_total{status="unscored", cause!~"says_nothing|empty"}[$__range]))'
+    f'(sum(increase(plumbline_incomplete_verdicts_total{{{_REAL}, status="unscored", cause!~"says_nothing|empty"}}'
+    "[$__range]))"
     f" or vector(0)) + {_DEAD}"
 )
-_RECEIVED: Final = f"(sum(increase(plumbline_verdicts_total[$__range])) or vector(0)) + {_DEAD}"
+_RECEIVED: Final = f"(sum(increase(plumbline_verdicts_total{{{_REAL}}}[$__range])) or vector(0)) + {_DEAD}"
 
 
 def _quantile(share: str, metric: str, by: str = "") -> str:
@@ -226,7 +228,7 @@ HEALTH: Final = Board(
             "ops",
             [
                 Query(
-                    "sum by (status, cause) (rate(plumbline_incomplete_verdicts_total[$__rate_interval]))",
+                    f"sum by (status, cause) (rate(plumbline_incomplete_verdicts_total{{{_REAL}}}[$__rate_interval]))",
                     "{{status}}: {{cause}}",
                 )
             ],
@@ -397,9 +399,13 @@ DETECTORS: Final = Board(
     [
         Panel(
             "Bundle",
-            "Loaded now, by version and provider: how many scorers.",
+            "Loaded now, by arm, version and provider: how many scorers.",
             "short",
-            [Query("count by (version, provider) (plumbline_bundle_info)", "{{version}} on {{provider}}")],
+            [
+                Query(
+                    "count by (arm, version, provider) (plumbline_bundle_info)", "{{arm}}: {{version}} on {{provider}}"
+                )
+            ],
             kind="number",
         ),
         Panel(
@@ -412,7 +418,7 @@ DETECTORS: Final = Board(
         ),
         Panel(
             "Windows",
-            "A second, by how far they went.",
+            "A second, by how far they went, of all arms.",
             "ops",
             [Query("sum by (stage) (rate(plumbline_windows_total[$__rate_interval]))", "{{stage}}")],
         ),
@@ -422,13 +428,13 @@ DETECTORS: Final = Board(
             "percentunit",
             [
                 Query(
-                    'sum(rate(plumbline_windows_total{stage="encoded"}[$__rate_interval]))'
-                    ' / sum(rate(plumbline_windows_total{stage="screened"}[$__rate_interval]))',
+                    f'sum(rate(plumbline_windows_total{{{_REAL}, stage="encoded"}}[$__rate_interval]))'
+                    f' / sum(rate(plumbline_windows_total{{{_REAL}, stage="screened"}}[$__rate_interval]))',
                     "passed",
                 ),
                 Query(
-                    'sum(increase(plumbline_windows_total{stage="missed"}[$__range]))'
-                    ' / sum(increase(plumbline_windows_total{stage="audited"}[$__range]))',
+                    f'sum(increase(plumbline_windows_total{{{_REAL}, stage="missed"}}[$__range]))'
+                    f' / sum(increase(plumbline_windows_total{{{_REAL}, stage="audited"}}[$__range]))',
                     "missed, of audited",
                 ),
             ],

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from deploy.registry import open_registry
+from deploy.registry.errors import UnreachableError
 from deploy.rollout.state import Rollout, first
 from detectors.bundle import load_bundle, rethresholded
 from detectors.errors import BundleError
