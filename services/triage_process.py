@@ -21,6 +21,7 @@ from services.triage.configured import actions_of, salt_of
 from services.triage.desk import Desk
 from services.triage.forgetting import Forgetting, Retention
 from services.web.app import make_app
+from services.web.loop.collaborators import rollouts_of
 from services.web.services import WebServices
 
 _FORGET_EVERY: Final = timedelta(hours=1)
@@ -42,6 +43,7 @@ def web_services_of(settings: Settings, database: Database, clock: Clock = _now)
         actions=actions_of(settings, salt),
         desk=Desk(database),
         sealer=Sealer.configured(settings),
+        rollouts=rollouts_of(settings, database, salt, clock),
     )
 
 

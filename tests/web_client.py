@@ -15,11 +15,13 @@ from services.accounts.accounts import Accounts
 from services.accounts.passwords import Passwords
 from services.accounts.principal import Role
 from services.privacy.sealing import Sealer
+from services.rollout.revisions import Registry
 from services.settings import load_settings
 from services.store import Database, Store
 from services.triage.configured import actions_of, archivist_of, salt_of
 from services.triage.desk import Desk
 from services.web.app import make_app
+from services.web.loop.collaborators import rollouts_of
 from services.web.services import WebServices
 from tests.triage_data import NOW, event, verdict
 
@@ -95,17 +97,21 @@ def csrf_of(page: str) -> str:
     return found[1]
 
 
-def make_web(database: Database, clock: Clock | None = None, **settings: Any) -> Web:
+def make_web(
+    database: Database, clock: Clock | None = None, *, registry: Registry | None = None, **settings: Any
+) -> Web:
     clock = clock or Clock()
     made = load_settings(**{"web_hosts": "triage.example.org", "second_review_share": 0.0, **settings})
     accounts = Accounts.configured(made, database, clock, passwords=Passwords(QUICK))
+    salt = salt_of(database)
     services = WebServices(
         database=database,
         settings=made,
         clock=clock,
         accounts=accounts,
-        actions=actions_of(made, salt_of(database)),
+        actions=actions_of(made, salt),
         desk=Desk(database),
         sealer=Sealer.configured(made),
+        rollouts=rollouts_of(made, database, salt, clock, registry),
     )
     return Web(make_app(services), services, clock)

@@ -16,7 +16,7 @@ from services.store import Database
 
 
 def registry_of(settings: Settings) -> Registry:
-    """Raises `SettingsError` where none is configured, and `ServicesError` where it makes no sense."""
+    """Raises `SettingsError` where none is configured, and `RegistryUnusable` where it makes no sense."""
     if settings.registry is None:
         raise SettingsError("PLUMBLINE_REGISTRY: say where the registry is: a folder, or a URL like s3://bucket/path")
     key = settings.registry_signing_key

@@ -68,7 +68,7 @@ class Controller:
     def look(self) -> Rollout | None:
         """How the rollout stands after this look; None where another process decides, or nothing was rolled out.
 
-        Raises `TransientError` where registry or database are away, and `ServicesError`.
+        Raises `TransientError` where registry or database are away, and `RegistryUnusable`.
         """
         now = self._clock()
         if not self._takes_lease(now):

@@ -1,6 +1,9 @@
-"""Why a rollout was not moved.
+"""Why a rollout was not moved, or could not be seen.
 
 ServicesError
+├── TransientError
+│   └── RegistryAway       the registry does not answer: try again
+├── RegistryUnusable       what it answers cannot be trusted, or makes no sense: people have to look
 └── SteeringError          for the person who asked; nothing was changed
     ├── NoRolloutError     nothing was ever rolled out, or no registry is configured
     ├── MovedMeanwhile     somebody else has moved the rollout: look again
@@ -9,7 +12,15 @@ ServicesError
 
 from __future__ import annotations
 
-from services.errors import ServicesError
+from services.errors import ServicesError, TransientError
+
+
+class RegistryAway(TransientError):
+    """It does not answer. What was asked for may have happened: asking again is safe."""
+
+
+class RegistryUnusable(ServicesError):
+    """The text of `deploy.registry` says why."""
 
 
 class SteeringError(ServicesError):

@@ -44,7 +44,7 @@ class Lookout:
 
     def look(self) -> Seen | None:
         """None where nothing was rolled out. Raises `TransientError` where registry or database are away, and
-        `ServicesError`.
+        `RegistryUnusable`.
         """
         rollout = self._revisions.newest()
         if rollout is None:

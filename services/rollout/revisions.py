@@ -8,8 +8,8 @@ from typing import Protocol
 
 from deploy.registry.errors import ConflictError, RegistryError, UnreachableError
 from deploy.rollout.state import Rollout
-from services.errors import ServicesError, TransientError
 from services.rollout.errors import MovedMeanwhile as MovedMeanwhile
+from services.rollout.errors import RegistryAway, RegistryUnusable
 
 
 class Registry(Protocol):
@@ -22,17 +22,15 @@ class Registry(Protocol):
 
 @contextmanager
 def registry_errors() -> Iterator[None]:
-    """Raises `TransientError` where the registry is away, `MovedMeanwhile` where somebody was faster, and
-    `ServicesError` for anything else that is wrong with it.
-    """
+    """Raises `RegistryAway`, `MovedMeanwhile` where somebody was faster, and `RegistryUnusable` for anything else."""
     try:
         yield
     except UnreachableError as error:
-        raise TransientError(f"registry: {error}") from error
+        raise RegistryAway(f"registry: {error}") from error
     except ConflictError as error:
         raise MovedMeanwhile(f"registry: {error}") from error
     except RegistryError as error:
-        raise ServicesError(f"registry: {error}") from error
+        raise RegistryUnusable(f"registry: {error}") from error
 
 
 class Revisions:

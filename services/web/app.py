@@ -12,9 +12,10 @@ from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from services.errors import TransientError, UnstorableError
+from services.rollout.errors import NoRolloutError, RegistryAway, RegistryUnusable, SteeringError
 from services.triage.errors import ConflictError, KeyReusedError, NotAllowedError, NotFoundError
 from services.web import login
-from services.web.api import alertmanager, cases, conversations, labels, live, models
+from services.web.api import alertmanager, cases, conversations, labels, live, loop, models
 from services.web.pages import add_pages
 from services.web.security import secure
 from services.web.services import WebServices
@@ -46,7 +47,7 @@ def make_app(services: WebServices) -> FastAPI:
 def api_router() -> APIRouter:
     """All of `/api/v1`."""
     api = APIRouter(prefix="/api/v1")
-    for module in (cases, conversations, labels, live, alertmanager):
+    for module in (cases, conversations, labels, live, alertmanager, loop):
         api.include_router(module.router)
     return api
 
@@ -74,6 +75,18 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(UnstorableError)
     async def _(_: Request, error: UnstorableError) -> JSONResponse:
         return _problem(422, str(error))
+
+    @app.exception_handler(SteeringError)
+    async def _(_: Request, error: SteeringError) -> JSONResponse:
+        return _problem(404 if isinstance(error, NoRolloutError) else 409, str(error))
+
+    @app.exception_handler(RegistryUnusable)
+    async def _(_: Request, error: RegistryUnusable) -> JSONResponse:
+        return _problem(503, str(error))
+
+    @app.exception_handler(RegistryAway)
+    async def _(_: Request, __: RegistryAway) -> JSONResponse:
+        return JSONResponse({"detail": "the registry is away; try again"}, 503, {"Retry-After": "2"})
 
     @app.exception_handler(TransientError)
     async def _(_: Request, __: TransientError) -> JSONResponse:

@@ -15,11 +15,14 @@ from services.settings import Settings
 from services.store import Database
 from services.triage.actions import Actions
 from services.triage.desk import Desk
+from services.web.loop.collaborators import Rollouts
 
 
 @dataclass(frozen=True, slots=True)
 class WebServices:
-    """Collaborators. `sealer` is None where originals of what was redacted are not kept."""
+    """Collaborators. `sealer` is None where originals of what was redacted are not kept, and `rollouts` where no
+    registry is configured.
+    """
 
     database: Database
     settings: Settings
@@ -28,6 +31,7 @@ class WebServices:
     actions: Actions
     desk: Desk
     sealer: Sealer | None
+    rollouts: Rollouts | None = None
 
 
 def web_services(request: Request) -> WebServices:

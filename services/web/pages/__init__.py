@@ -6,10 +6,10 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from services.web.pages import acting, case, deciding, links, messages, queue, records, reviewing
+from services.web.pages import acting, case, deciding, links, loop, messages, queue, records, reviewing
 from services.web.pages.refused import answer_missing
 
-_MODULES: Final = (queue, case, acting, deciding, messages, links, reviewing, records)
+_MODULES: Final = (queue, case, acting, deciding, messages, links, reviewing, records, loop)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from services.accounts.errors import Forbidden, TooManyAttempts
 from services.errors import TransientError, UnstorableError
+from services.rollout.errors import MovedMeanwhile, NoRolloutError, NotNowError, RegistryAway, RegistryUnusable
 from services.triage.errors import ConflictError, KeyReusedError, NotAllowedError, NotFoundError
 from services.web.pages.templates import rendered
 from services.web.pages.visit import is_htmx
@@ -26,6 +27,9 @@ _REFUSALS: Final[dict[type[Exception], int]] = {
     Forbidden: 403,
     UnstorableError: 422,
     TooManyAttempts: 429,
+    NoRolloutError: 404,
+    MovedMeanwhile: 409,
+    NotNowError: 409,
 }
 _TITLES: Final = {
     403: "Not for you",
@@ -50,6 +54,10 @@ class PageRoute(APIRoute):
                 return conflict(request, error)
             except tuple(_REFUSALS) as error:
                 return problem(request, _REFUSALS[type(error)], str(error))
+            except RegistryUnusable as error:
+                return problem(request, 503, str(error), title="The registry cannot be used")
+            except RegistryAway:
+                return problem(request, 503, "Try again in a moment.", title="The registry is away")
             except TransientError:
                 return problem(request, 503, "Nothing was changed. Try again in a moment.")
             except RequestValidationError as error:
@@ -59,10 +67,11 @@ class PageRoute(APIRoute):
         return answer
 
 
-def problem(request: Request, status: int, detail: str) -> Response:
+def problem(request: Request, status: int, detail: str, *, title: str | None = None) -> Response:
     """A page that says so, or the part of one where htmx asked."""
     template = "_problem.html" if is_htmx(request) else "problem.html"
-    context = {"title": _TITLES.get(status, "Something is wrong"), "detail": f"{detail[:1].upper()}{detail[1:]}"}
+    title = title or _TITLES.get(status, "Something is wrong")
+    context = {"title": title, "detail": f"{detail[:1].upper()}{detail[1:]}"}
     headers = {"Retry-After": "2"} if status == 503 else None
     return HTMLResponse(rendered(template, context), status, headers)
 
