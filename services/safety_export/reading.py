@@ -66,7 +66,7 @@ class Reading:
     ) -> Judged | None:
         """None where nothing is known of it but the labels."""
         facts = conversations.get(tx, tenant_id, conversation_id)
-        judgements = list(self._judgements(tx, given))
+        judgements = sorted(self._judgements(tx, given), key=lambda each: (each.labelled_at, each.label_id))
         if facts is None or not judgements:
             return None
         stored = conversations.messages(tx, tenant_id, conversation_id)

@@ -29,15 +29,24 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for name in ("datasets", "trl", "transformers"):
+def _require(*modules: str) -> None:
+    for name in modules:
         if os.environ.get("CI") == "true":
             importlib.import_module(name)
         else:
             pytest.importorskip(name, reason=f"{name} is missing: install the extra 'trainers'")
-    return
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    _require("datasets")
+
+
+@pytest.fixture
+def trl() -> None:
+    """Takes seconds to import."""
+    _require("transformers", "trl")
 
 
 @pytest.fixture
@@ -53,7 +62,7 @@ def loaded(tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def tokenizer() -> Any:
+def tokenizer(trl: None) -> Any:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 

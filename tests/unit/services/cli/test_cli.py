@@ -48,7 +48,7 @@ def test_the_commands_are_all_there() -> None:
     assert {path[-1] for path in ALL_COMMANDS if path} == {
         "triage", "erase", "audit", "verify", "demo", "score-stream", "record",
         "broker", "replay", "score", "verdicts", "doctor", "settings",
-        "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds",
+        "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds", "export",
         "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
         "accounts", "access", "disable", "enable", "password", "token", "revoke",
     }  # fmt: skip
