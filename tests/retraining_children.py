@@ -14,15 +14,18 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from detectors.bundle import load_bundle, rewritten
-from services.retraining.commands import Commands
+if TYPE_CHECKING:  # a child that starts quickly imports what it needs
+    from services.retraining.commands import Commands
 
 PARTS = ("train", "calibration", "held_out")
 
 
 def fake_commands(folder: Path) -> Commands:
     """Programs of the stages, steered by files in `folder`."""
+    from services.retraining.commands import Commands
+
     made = {what: (sys.executable, "-m", __name__, str(folder), what) for what in ("assemble", "train", "gate")}
     return Commands(
         assembling=made["assemble"], refreshing=made["train"], training=(*made["train"], "--full"), gating=made["gate"]
@@ -74,6 +77,8 @@ def train(arguments: argparse.Namespace) -> int:
     """The champion, with another note of what it has learnt."""
     if (arguments.dataset / "held_out.parquet").exists():
         return 1
+    from detectors.bundle import rewritten
+
     out: Path = arguments.out
     rewritten(arguments.champion, out, training={"dataset": arguments.dataset.name, "full": arguments.full})
     manifest = out / "manifest.json"
@@ -87,7 +92,8 @@ def train(arguments: argparse.Namespace) -> int:
 
 def gate(arguments: argparse.Namespace) -> int:
     """Refuses where it is told to."""
-    names = [load_bundle(folder).manifest.version for folder in (arguments.champion, arguments.candidate)]
+    manifests = [folder / "manifest.json" for folder in (arguments.champion, arguments.candidate)]
+    names = [json.loads(manifest.read_text())["version"] for manifest in manifests]
     refused = (arguments.folder / "refuse").exists()
     refusal = {"slice": "category/deception", "metric": "recall", "champion": 0.9, "candidate": 0.4, "margin": 0.05}
     report = {
