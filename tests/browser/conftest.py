@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.fernet import Fernet
 
+from deploy.registry import open_registry
 from services.schema import upgrade
 from services.store import Database, open_engine
 from tests.browser_launch import CHROMIUM, FLAGS
@@ -40,9 +41,15 @@ def site(chromium: Browser, tmp_path: Path) -> Iterator[Site]:
 
     engine = open_engine(f"sqlite:///{tmp_path / 'site.db'}")
     upgrade(engine)
-    web = make_web(Database(engine), Running(), web_hosts="127.0.0.1", sealing_keys=Fernet.generate_key().decode())
+    web = make_web(
+        Database(engine),
+        Running(),
+        web_hosts="127.0.0.1",
+        sealing_keys=Fernet.generate_key().decode(),
+        registry=open_registry(str(tmp_path / "registry")),
+    )
     with served(web) as url:
-        made = Site(url, web, chromium, Watch(url))
+        made = Site(url, web, chromium, Watch(url), tmp_path / "registry")
         yield made
         made.close()
     engine.dispose()

@@ -89,12 +89,13 @@ class Watch:
 
 @dataclass
 class Site:
-    """A server, and browsers in front of it."""
+    """A server, and browsers in front of it. `registry`: its folder."""
 
     url: str
     web: Web
     browser: Browser
     watch: Watch
+    registry: Path
     contexts: list[BrowserContext] = field(default_factory=list)
 
     def visitor(self, **options: Any) -> Page:

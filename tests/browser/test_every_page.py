@@ -11,12 +11,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from deploy.registry import open_registry
 from services.accounts.principal import Role
 from services.triage.actions import Actor
 from services.triage.case import Disposition
 from services.triage.label import Decision
 from tests.browser.reading import scrolls_sideways
 from tests.browser.site import DESK, PHONE, Site, keep
+from tests.loop_pages import fill_loop
 from tests.web_data import fill
 from tests.web_pages import bob_decides, case_now
 
@@ -101,6 +103,12 @@ def decided(page: Page, case_id: UUID) -> None:
     page.get_by_role("button", name="Undo").wait_for()
 
 
+def looped(site: Site, page: Page) -> None:
+    """Runs, a gate that refused, and a candidate on its way."""
+    fill_loop(site.web, open_registry(str(site.registry)))
+    opened(page, "/loop")
+
+
 PAGES: dict[str, Callable[[Site, Page, Cases], Any]] = {
     "queue": lambda site, page, cases: page.goto("/"),
     "queue-filters": lambda site, page, cases: opened(page, "/?state=any&sort=newest&tenant=acme&owner=me"),
@@ -120,6 +128,8 @@ PAGES: dict[str, Callable[[Site, Page, Cases], Any]] = {
     "quality": lambda site, page, cases: page.goto("/quality"),
     "audit": lambda site, page, cases: page.goto("/audit"),
     "next": lambda site, page, cases: page.goto("/next"),
+    "loop": lambda site, page, cases: looped(site, page),
+    "loop-without-anything": lambda site, page, cases: page.goto("/loop"),
     "keys": lambda site, page, cases: keys(page),
     "keys-page": lambda site, page, cases: page.goto("/keys"),
     "messages": lambda site, page, cases: page.goto("/messages?tenant=acme&conversation=a-long-one&first=60"),

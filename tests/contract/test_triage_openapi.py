@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 from starlette.testclient import TestClient
 
+from deploy.registry import open_registry
 from services.accounts.principal import Role
 from services.schema import upgrade
 from services.store import Database, open_engine
 from services.web.app import api_router
+from tests.loop_pages import fill_loop
 from tests.web_client import HOST, Web, make_web
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -25,9 +27,12 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'triage.db'}")
+    folder = tmp_path_factory.mktemp("openapi")
+    engine = open_engine(f"sqlite:///{folder / 'triage.db'}")
     upgrade(engine)
-    made = make_web(Database(engine), requests_per_minute=100_000)
+    registry = open_registry(str(folder / "registry"))
+    made = make_web(Database(engine), registry=registry, requests_per_minute=100_000)
+    fill_loop(made, registry)
     for number in range(3):
         made.record(f"c{number}", event={"agent": {"name": f"agent-{number}"}})
     yield made
@@ -84,5 +89,7 @@ def test_no_request_is_a_server_error(
 def test_the_document_names_every_route_of_the_api(web: Web) -> None:
     with TestClient(web.app, base_url=HOST) as client:
         paths = client.get("/api/v1/openapi.json").json()["paths"]
-    assert {"/api/v1/cases/{case_id}/decide", "/api/v1/events", "/api/v1/alertmanager"} <= set(paths)
+    assert {"/api/v1/cases/{case_id}/decide", "/api/v1/events", "/api/v1/alertmanager", "/api/v1/loop/promote"} <= set(
+        paths
+    )
     assert all(path.startswith("/api/v1/") for path in paths)

@@ -24,7 +24,9 @@ def ada(web: Web) -> TestClient:
 # Who gets in
 
 
-@pytest.mark.parametrize("path", ["/", "/next", "/review", "/labels", "/quality", "/audit", "/keys", "/c/acme/c1"])
+@pytest.mark.parametrize(
+    "path", ["/", "/next", "/review", "/labels", "/quality", "/audit", "/loop", "/keys", "/c/acme/c1"]
+)
 def test_nobody_reads_without_signing_in_and_the_way_leads_back(web: Web, path: str) -> None:
     answer = web.client().get(path, follow_redirects=False)
     assert answer.status_code == 303
@@ -114,7 +116,7 @@ def test_a_database_that_is_away_is_said(web: Web, ada: TestClient, monkeypatch:
 
 def test_every_page_has_one_heading_a_language_and_a_title(web: Web, filled: dict[str, UUID]) -> None:
     root = web.signed_in("root", Role.ADMIN)
-    paths = ["/", "/next", "/labels", "/quality", "/audit", "/keys", "/review", f"/cases/{filled['shipping']}"]
+    paths = ["/", "/next", "/labels", "/quality", "/audit", "/loop", "/keys", "/review", f"/cases/{filled['shipping']}"]
     for path in [*paths, "/login"]:
         shown = page(root if path != "/login" else web.client(), path)
         assert len(shown.all("h1")) == 1, path
