@@ -1,4 +1,4 @@
-"""Processes that use a registry: `python -m tests.registry_process move|kill ...`.
+"""Processes that use a registry: `python -m tests.registry_process move|move-together|kill ...`.
 
 move URL ACTOR: for each line of numbers on stdin, tries to move the rollout to each of these revisions, and answers
 with a line: which it won, and what it read in between.
@@ -29,7 +29,7 @@ _CHANGES: Final = frozenset({"open", "os.mkdir", "os.link", "os.remove", "os.ren
 
 def move(url: str, actor: str) -> None:
     registry = open_registry(url)
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         won, read = [], []
         for number in json.loads(line):
             try:
@@ -40,6 +40,18 @@ def move(url: str, actor: str) -> None:
             newest = registry.rollout()
             read.append(newest.revision if newest else 0)
         print(json.dumps({"won": won, "read": read}), flush=True)
+
+
+def move_together(url: str, actor: str) -> None:
+    """Says so before it gives a revision its name, and waits for a line."""
+
+    def wait(event: str, args: tuple[Any, ...]) -> None:
+        if event in ("os.link", "os.rename") and str(args[1]).endswith(".json"):
+            print(json.dumps({"before": "the door"}), flush=True)
+            sys.stdin.readline()
+
+    sys.addaudithook(wait)
+    move(url, actor)
 
 
 def kill(store: Path, bundle: Path, cache: Path) -> None:
@@ -110,7 +122,10 @@ def child_gets_through(do: Callable[[], None], steps: int) -> bool:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "move":
-        move(sys.argv[2], sys.argv[3])
-    else:
-        kill(*map(Path, sys.argv[2:5]))
+    match sys.argv[1:]:
+        case "move", url, actor:
+            move(url, actor)
+        case "move-together", url, actor:
+            move_together(url, actor)
+        case "kill", *places:
+            kill(*map(Path, places))

@@ -53,18 +53,15 @@ def paired_evidence(line: Line, pairs: Pairs) -> float:
 def split_evidence(line: Line, arms: Arms, share: float) -> float:
     """Against "the line is at most 0", where each conversation has gone to the candidate with probability `share`.
 
-    What one in ten does stands for ten: a conversation's gain is divided by the chance of its arm. Where fewer or more
-    than the share have come, as scorers did not change at the same moment, whichever of the two says less counts.
+    What one in ten does stands for ten: a conversation's gain is divided by the chance of its arm. Where scorers did
+    not change at the same moment, fewer or more than the share have come: it must hold by what came, too.
     """
     total = arms.candidate + arms.stable
-    if share >= 1 or total == 0:
-        return 0.0
-    came = arms.candidate / total
-    cautious = max(share, came) if line.candidate > 0 else min(share, came)
-    if not 0 < cautious < 1:
+    if share >= 1 or not 0 < arms.candidate < total:
         return 0.0
     counts = (arms.candidate_did, arms.stable_did, total - arms.candidate_did - arms.stable_did)
-    return float(log_evidence_of_gain(_gains(line, cautious), counts, worst=-min(_gains(line, share))))
+    shares = (share, arms.candidate / total)
+    return float(min(log_evidence_of_gain(_gains(line, each), counts) for each in shares))
 
 
 def _gains(line: Line, share: float) -> tuple[float, float, float]:

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 
 _STAKES: Final = 0.9 * 0.5 ** np.arange(12)
 """Shares of what may be staked at most. Which one is best depends on how large the effect is: some of each are held."""
-_RUIN: Final = 1e-12
 _SHARES: Final = np.linspace(0.0005, 0.9995, 1000)
 
 
@@ -29,19 +28,19 @@ def p_value(log_evidence: float) -> float:
     return math.exp(min(0.0, -log_evidence))
 
 
-def log_evidence_of_gain(gains: Sequence[float], counts: ArrayLike, worst: float | None = None) -> NDArray[np.float64]:
+def log_evidence_of_gain(gains: Sequence[float], counts: ArrayLike) -> NDArray[np.float64]:
     """Evidence against "nothing is gained on average", where outcome i gains `gains[i]` and happened `counts[..., i]`
-    times. All outcomes that can happen are named, those that have not yet, too. `worst`: the most that can be lost.
+    times. All outcomes that can happen are named, those that have not yet, too.
 
     A gambler stakes a share of what they own on each outcome. At no stake does that pay on average, if the hypothesis
     holds, whatever the outcomes' probabilities are and however they change with time.
     """
-    most = -min(gains) if worst is None else worst
+    most = -min(gains)
     seen = np.asarray(counts, dtype=np.float64)
     if most <= 0 or max(gains) <= 0:
         return np.zeros(seen.shape[:-1])
-    stakes = np.outer(_STAKES / most, np.asarray(gains, dtype=np.float64))
-    return _log_mean(seen @ np.log(np.maximum(1 + stakes, _RUIN)).T)
+    grown = np.log1p(np.outer(_STAKES / most, np.asarray(gains, dtype=np.float64)))
+    return _log_mean(seen @ grown.T)
 
 
 def log_evidence_of_less_precise(*, stable: tuple[int, int], candidate: tuple[int, int], lost: float) -> float:

@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,8 +28,8 @@ MOVERS = 3
 
 
 class Mover:
-    def __init__(self, url: str, actor: str) -> None:
-        argv = [sys.executable, "-m", "tests.registry_process", "move", url, actor]
+    def __init__(self, url: str, actor: str, how: str = "move") -> None:
+        argv = [sys.executable, "-m", "tests.registry_process", how, url, actor]
         self.actor = actor
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=dict(os.environ), text=True
@@ -37,12 +40,12 @@ class Mover:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def hear(self) -> dict[str, list[int]]:
+    def hear(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        heard: dict[str, list[int]] = json.loads(self._process.stdout.readline())
+        heard: dict[str, Any] = json.loads(self._process.stdout.readline())
         return heard
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._process.kill()
         self._process.communicate()
 
@@ -54,7 +57,7 @@ class Race:
         self.url = url
         self.movers = [Mover(url, f"mover-{number}") for number in range(MOVERS)]
 
-    def run(self, numbers: list[list[int]]) -> list[dict[str, list[int]]]:
+    def run(self, numbers: list[list[int]]) -> list[dict[str, Any]]:
         for mover, wanted in zip(self.movers, numbers, strict=True):
             mover.say(json.dumps(wanted))
         return [mover.hear() for mover in self.movers]
@@ -73,7 +76,7 @@ def race(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         running = Race(url)
         yield running
         for mover in running.movers:
-            mover.end()
+            mover.close()
 
 
 @settings(max_examples=8)
@@ -109,6 +112,28 @@ def test_all_go_for_the_same_revisions_at_once(race: Race) -> None:
     answers = race.run([wanted] * MOVERS)
     assert sorted(number for answer in answers for number in answer["won"]) == wanted
     assert all(answer["read"] == sorted(answer["read"]) for answer in answers)
+
+
+def test_all_stand_before_the_door_and_one_goes_through(tmp_path: Path) -> None:
+    """Each has its revision written, and has seen that there is none yet: then all go on at the same moment."""
+    with ExitStack() as stack:
+        made = [Mover(str(tmp_path), f"mover-{number}", "move-together") for number in range(MOVERS)]
+        movers = [stack.enter_context(closing(mover)) for mover in made]
+        _through_the_door(movers, str(tmp_path))
+
+
+def _through_the_door(movers: list[Mover], url: str) -> None:
+    for number in range(1, 6):
+        for mover in movers:
+            mover.say(json.dumps([number]))
+        for mover in movers:
+            assert mover.hear() == {"before": "the door"}
+        for mover in movers:
+            mover.say("go")
+        won = [mover.hear()["won"] for mover in movers]
+        assert sorted(won) == [[]] * (MOVERS - 1) + [[number]]
+        winner = movers[won.index([number])]
+        assert open_registry(url).rollout() == revision(number, actor=winner.actor)
 
 
 @pytest.fixture(scope="module")
