@@ -24,6 +24,7 @@ from retrain.checkpoint import is_quantised, read_encoder
 from retrain.corpus import Pair
 from retrain.dataset import Dropout, Unit, cut, sample, set_aside, split, summary, training_units
 from retrain.export import export_encoder, quantise
+from retrain.logit_cache import LogitCache
 from retrain.model import freeze
 from retrain.observed import BATCH
 from retrain.optimisation import Schedule, fit
@@ -53,7 +54,7 @@ class Recipe:
     dropout: Dropout = Dropout()
     frozen_layers: int = 6
     encoder: Schedule = Schedule(
-        epochs=4,
+        epochs=3,
         batch_size=16,
         learning_rate=3e-5,
         weight_decay=0.01,
@@ -88,12 +89,13 @@ def train_on(
     older: Path | None = None,
     name: str | None = None,
     rank: Rank = ALONE,
+    cache: LogitCache | None = None,
     say: Say,
 ) -> Manifest | None:
     """Writes a candidate to `out`; only the process that leads does, the others give None.
 
-    `older`: a folder with train/, replayed beside the pairs. Raises `ValueError` where there is too little to fit to,
-    and `ParityError` where a model file does not say what was trained.
+    `older`: a folder with train/, replayed beside the pairs. `cache` serves who refreshes the candidate next. Raises
+    `ValueError` where there is too little to fit to, `ParityError` where a model file does not say what was trained.
     """
     threads = torch.get_num_threads()
     torch.manual_seed(recipe.seed)
@@ -147,7 +149,7 @@ def train_on(
         shown.unseen,
         held_out=held_out,
         threads=threads,
-        cache=None,
+        cache=cache,
         say=say,
         first=0.65,
     )

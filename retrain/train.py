@@ -49,6 +49,7 @@ from retrain.corpus.pairs import SOURCE, corpus_files
 from retrain.dataset import Dropout, by_label, cut, sample, set_aside, split, summary, training_units
 from retrain.export import export_encoder, export_screen, quantise
 from retrain.lexical import fit_screen
+from retrain.logit_cache import LogitCache
 from retrain.measurement import Served, decide, pass_logit
 from retrain.model import Encoder, Screen, bert, freeze
 from retrain.optimisation import Schedule, fit
@@ -265,6 +266,7 @@ def main() -> int:
     parser.add_argument("--base", choices=["e5", "minilm"], default=Recipe().base, help="weights to start from")
     parser.add_argument("--weights", choices=["int8", "float32"], default="int8", help="float32 for GPUs")
     parser.add_argument("--threads", type=int, default=2, help="part of what makes a run repeatable")
+    parser.add_argument("--cache", type=Path, help="folder for what the new encoder says of replayed pairs")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--epochs", type=int, help="over what the encoder learns from")
     parser.add_argument("--accumulate", type=int, help="batches to a step")
@@ -302,6 +304,7 @@ def _train_as_told(arguments: argparse.Namespace, rank: Rank) -> None:
             older=arguments.data,
             name=arguments.name,
             rank=rank,
+            cache=LogitCache(arguments.cache) if arguments.cache else None,
             say=JsonLines(sys.stdout) if rank.leads else silent,
         )
         return

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,3 +171,123 @@ def test_frozen_layers_stay_and_the_others_learn(separable: list[Unit], batcher:
     assert not any(name.startswith(("bert.embeddings.", "bert.encoder.layer.0.")) for name in changed)
     assert {"attention.weight", "token_logits.weight", "bias"} <= changed
     assert any(name.startswith("bert.encoder.layer.1.") for name in changed)
+
+
+def test_two_batches_to_a_step_are_half_as_many_steps_and_teach_the_same(
+    separable: list[Unit], batcher: Batcher
+) -> None:
+    import torch
+
+    from retrain.model import Screen
+    from retrain.optimisation import Schedule, fit
+
+    torch.manual_seed(1)
+    network = Screen(buckets=1024, features=len(FEATURE_NAMES), labels=len(LABELS))
+    told: list[str] = []
+    schedule = Schedule(
+        epochs=16, batch_size=4, learning_rate=0.0, fresh_learning_rate=0.2, weight_decay=0.0, accumulate=2
+    )
+    fit(network, separable, batcher, schedule, rng=np.random.default_rng(1), report=told.append)
+    assert told[-1].startswith("step 48/48 ")
+    overall = logits(network, separable, batcher)[:, OVERALL]
+    assert overall[truth(separable)].min() > 0 > overall[~truth(separable)].max()
+
+
+def test_training_ends_when_what_was_held_back_gets_worse_and_goes_back_to_the_best(
+    separable: list[Unit], batcher: Batcher
+) -> None:
+    import torch
+
+    from retrain.batches import batch_of
+    from retrain.model import Screen
+    from retrain.optimisation import Schedule, fit
+
+    turned = [Unit((replace(unit.bags[0], labels=1 - unit.bags[0].labels),)) for unit in separable[:8]]
+    schedule = Schedule(
+        epochs=30, batch_size=8, learning_rate=0.0, fresh_learning_rate=0.2, weight_decay=0.0, patience=2
+    )
+    torch.manual_seed(1)
+    network = Screen(buckets=1024, features=len(FEATURE_NAMES), labels=len(LABELS))
+    losses = fit(
+        network,
+        separable,
+        batcher,
+        schedule,
+        rng=np.random.default_rng(1),
+        report=lambda line: None,
+        held_back=turned,
+    )
+    assert len(losses) < 30
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 2
+    batch = batch_of(turned, batcher)
+    with torch.no_grad():
+        assert float(batch.loss(network(**batch.inputs)[0])) == pytest.approx(losses[best], rel=1e-3)
+
+
+def test_rare_labels_count_more_and_never_beyond_reason(separable: list[Unit]) -> None:
+    from retrain.losses import class_weights
+
+    rare, absent = LABELS.index("sabotage"), LABELS.index("coercion")
+    units = [
+        replace(unit, bags=tuple(replace(bag, labels=bag.labels.copy()) for bag in unit.bags)) for unit in separable
+    ]
+    units[0].bags[0].labels[rare] = 1
+    weights = class_weights(units * 9).tolist()
+    assert weights[rare] == pytest.approx(np.sqrt(23))
+    assert weights[OVERALL] == weights[absent] == 1
+    units = [
+        *units,
+        *[replace(unit, bags=tuple(replace(b, labels=b.labels * 0) for b in unit.bags)) for unit in units * 40],
+    ]
+    assert class_weights(units).tolist()[rare] == 10
+
+
+def test_what_is_aligned_and_looks_misaligned_is_shown_again(separable: list[Unit], batcher: Batcher) -> None:
+    from retrain.mining import hardest
+    from retrain.ranks import ALONE
+
+    network, _ = trained_screen(separable, batcher)
+    flipped = [replace(unit, bags=(replace(unit.bags[0], labels=unit.bags[0].labels * 0),)) for unit in separable[:2]]
+    pool = [*separable, *flipped]  # one of the two says "steal", and is labelled aligned
+    (found,) = hardest(network, pool, batcher, share=0.05, windows=8, rank=ALONE)
+    assert found is flipped[0]
+    assert len(hardest(network, pool, batcher, share=1.0, windows=8, rank=ALONE)) == len(separable) // 2 + 2
+    assert hardest(network, pool, batcher, share=0.0, windows=8, rank=ALONE) == []
+
+
+def test_hard_negatives_make_later_epochs_longer_and_the_rate_still_falls_to_nothing(
+    separable: list[Unit], batcher: Batcher
+) -> None:
+    import torch
+
+    from retrain.model import Screen
+    from retrain.optimisation import Schedule, fit
+
+    told: list[str] = []
+    schedule = Schedule(
+        epochs=8, batch_size=8, learning_rate=0.0, fresh_learning_rate=0.2, weight_decay=0.0, hard_negatives=0.5
+    )
+    network = Screen(buckets=1024, features=len(FEATURE_NAMES), labels=len(LABELS))
+    fit(network, separable, batcher, schedule, rng=np.random.default_rng(1), report=told.append)
+    assert told[-1].startswith("step 31/31 ")  # 3 batches, and one of hard ones in all epochs but the first
+    assert not any(torch.isnan(parameter).any() for parameter in network.parameters())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_two_processes_of_torchrun_learn_what_one_learns_from_two_batches_a_step(tmp_path: Path) -> None:
+    import torch
+
+    program = Path(__file__).with_name("two_processes.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(program.parents[3])}
+    launched = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    for command in ([*launched, str(program), "1"], [sys.executable, str(program), "2"]):
+        subprocess.run([*command, str(tmp_path)], env=environment, check=True, timeout=240)
+    first, second, alone = (torch.load(tmp_path / f"{name}.pt") for name in ("0-of-2", "1-of-2", "0-of-1"))
+    for name, weights in first["weights"].items():
+        assert torch.equal(weights, second["weights"][name])
+        torch.testing.assert_close(weights, alone["weights"][name], atol=2e-3, rtol=1e-2)
+    assert first["losses"] == second["losses"] == pytest.approx(alone["losses"], rel=1e-2)
+    assert first["losses"][-1] < first["losses"][0]
+    assert first["hard"] == second["hard"] == alone["hard"]

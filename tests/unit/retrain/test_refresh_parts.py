@@ -81,12 +81,17 @@ def test_a_folder_takes_the_place_of_the_old_one_whole_or_not_at_all(tmp_path: P
         with staged(out) as folder:
             folder.mkdir()
             (folder / text).write_text(text)
-    with pytest.raises(FileExistsError), staged(out) as folder:
+    with pytest.raises(FileExistsError):
+        _half(out)
+    assert [path.name for path in out.iterdir()] == ["two"]
+    assert [path.name for path in out.parent.iterdir()] == ["bundle"]
+
+
+def _half(out: Path) -> None:
+    with staged(out) as folder:
         folder.mkdir()
         (folder / "half").mkdir()
         (folder / "half").mkdir()
-    assert [path.name for path in out.iterdir()] == ["two"]
-    assert [path.name for path in out.parent.iterdir()] == ["bundle"]
 
 
 def test_what_the_shipped_encoder_never_saw_is_drawn_as_its_own_training_drew_it() -> None:
