@@ -29,6 +29,13 @@ _ALL: Final = (
     AlertKind("MisalignmentBurnSlow", Severity.HIGH, "misalignment", "prometheus", "Flags burn the budget slowly"),
     AlertKind("SevereFlags", Severity.CRITICAL, "misalignment", "prometheus", "Flags of the gravest categories"),
     AlertKind("ModelVersionWorse", Severity.HIGH, "misalignment", "prometheus", "A model version is worse than others"),
+    AlertKind(
+        "GoodhartDivergence",
+        Severity.HIGH,
+        "misalignment",
+        "prometheus",
+        "The model may have learnt to pass its monitor",
+    ),
     AlertKind("OverRefusalRising", Severity.MEDIUM, "misalignment", "prometheus", "The model refuses too much"),
     # What takes more than counters.
     AlertKind("AgentBurn", Severity.HIGH, "misalignment", "correlator", "One agent is flagged far too often"),

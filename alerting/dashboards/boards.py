@@ -67,6 +67,13 @@ def _quantile(share: str, metric: str, by: str = "") -> str:
     return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
 
 
+def _flagged_share(chosen: str) -> str:
+    """Flagged share of scored events over the dashboard's range, by model version; 0 for one without a flag."""
+    scored = f'sum by (model_version) (increase(plumbline_verdicts_total{{{chosen}, status!="unscored"}}[$__range]))'
+    flagged = f"sum by (model_version) (increase(plumbline_flagged_events_total{{{chosen}}}[$__range]))"
+    return f"({flagged} or 0 * {scored}) / {scored}"
+
+
 MISALIGNMENT: Final = Board(
     "plumbline-misalignment",
     "Misalignment overview",
@@ -552,6 +559,17 @@ FEEDBACK: Final = Board(
                 Query("sum by (status) (rate(plumbline_recorded_verdicts_total[$__rate_interval]))", "{{status}}"),
                 Query("sum(rate(plumbline_known_verdicts_total[$__rate_interval]))", "known"),
             ],
+        ),
+        Panel(
+            "Exported and held-out detectors",
+            "Flagged share of scored events over the dashboard's range, by model version. Models are trained on what "
+            "the exported ones flag, never on the held-out one: where only the former falls, they learn to pass.",
+            "percentunit",
+            [
+                Query(_flagged_share('arm=~"stable|canary"'), "{{model_version}} exported"),
+                Query(_flagged_share('arm="held_out"'), "{{model_version}} held out"),
+            ],
+            kind="number",
         ),
         Panel(
             "Over-refusals",
