@@ -18,7 +18,7 @@ from detectors.onnx_classifier import Provider
 from detectors.taxonomy import LABELS
 from detectors.verdict import Arm, Cause, Status
 from services.kafka import all_topics
-from services.loop_metrics import BundleMetrics
+from services.loop_metrics import BundleMetrics, RolloutMetrics
 from services.metrics import (
     NOTIFICATION_OUTCOMES,
     CorrelatorMetrics,
@@ -44,7 +44,15 @@ def exported() -> dict[str, frozenset[str]]:
     """Every name that `/metrics` of any process shows, with its labels."""
     registry = CollectorRegistry()
     found: dict[str, frozenset[str]] = {}
-    for kind in (StreamMetrics, ScorerMetrics, BundleMetrics, RecorderMetrics, CorrelatorMetrics, ProbeMetrics):
+    for kind in (
+        StreamMetrics,
+        ScorerMetrics,
+        BundleMetrics,
+        RolloutMetrics,
+        RecorderMetrics,
+        CorrelatorMetrics,
+        ProbeMetrics,
+    ):
         for metric in vars(kind(registry)).values():
             if not hasattr(metric, "_labelnames"):
                 continue

@@ -61,6 +61,8 @@ class Loader:
         self._heard_at = self._newest_since = timer()
         self._log = get_logger("scorer")
         metrics.behind.set_function(self._behind)
+        if self._newest is not None:
+            metrics.revision.set(self._newest.revision)
 
     def run(self, stop: Event) -> None:
         """Looks again and again until `stop`."""

@@ -12,6 +12,7 @@ from deploy.registry import open_registry
 from deploy.registry.errors import RegistryError, UnreachableError
 from deploy.rollout.state import Rollout
 from detectors.detector import Detector
+from detectors.errors import DetectorsError
 from services.arms.arms import Arms
 from services.arms.loader import Loader
 from services.arms.loading import Bundles, Registry
@@ -29,12 +30,10 @@ _GOODBYE: Final = 5.0
 Answer = TypeVar("Answer")
 
 
-def registry_of(settings: Settings) -> Registry | None:
-    """The registry that the settings name. Raises `ServicesError` where that cannot be one."""
-    if settings.registry is None:
-        return None
+def registry_at(url: str, settings: Settings) -> Registry:
+    """Raises `ServicesError` where that cannot be one."""
     try:
-        return open_registry(settings.registry, public_key=settings.registry_public_key)
+        return open_registry(url, public_key=settings.registry_public_key)
     except RegistryError as error:
         raise ServicesError(f"{error} (PLUMBLINE_REGISTRY)") from error
 
@@ -49,13 +48,14 @@ def open_arms(settings: Settings, metrics: ScorerMetrics, bundles: BundleMetrics
     def on_offer(serving: Serving) -> None:
         metrics.serves(serving.detectors, settings.provider.value)
 
-    registry, held_out = registry_of(settings), _held_out(settings, metrics)
-    if registry is None:
+    held_out = _held_out(settings, metrics)
+    if settings.registry is None:
         arms = Arms(_static(settings, metrics, held_out))
         on_offer(arms.current())
         yield arms
         return
 
+    registry = registry_at(settings.registry, settings)
     source = Bundles(registry, settings.registry_cache, lambda folder: detector_at(folder, settings))
 
     def load(version: str) -> Detector:
@@ -69,7 +69,6 @@ def open_arms(settings: Settings, metrics: ScorerMetrics, bundles: BundleMetrics
         arms = Arms(_static(settings, metrics, held_out))
     else:
         arms = Arms(_first(rollout, load, held_out, settings, stop))
-        bundles.revision.set(rollout.revision)
     on_offer(arms.current())
     loader = Loader(
         registry.rollout,
@@ -104,7 +103,18 @@ def _held_out(settings: Settings, metrics: ScorerMetrics) -> HeldOut | None:
 def _first(
     rollout: Rollout, load: Callable[[str], Detector], held_out: HeldOut | None, settings: Settings, stop: Event
 ) -> Serving:
-    stable = _awaited(lambda: load(rollout.stable), settings, stop)
+    """Its stable version, or, where that is broken, the one before: as those go on serving that have it already."""
+
+    def loaded(version: str) -> Detector:
+        return _awaited(lambda: load(version), settings, stop)
+
+    try:
+        stable = loaded(rollout.stable)
+    except (DetectorsError, ServicesError) as error:
+        if rollout.previous is None or isinstance(error, TransientError):
+            raise
+        get_logger("scorer").error("the stable bundle cannot be loaded: the one before serves", problem=str(error))
+        return Serving(loaded(rollout.previous), held_out=held_out)
     return assembled(rollout, {rollout.stable: stable}, Serving(stable), held_out)
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import typer
 
+from deploy.registry.errors import RegistryError
 from detectors.errors import BundleError, DetectorsError
-from services.detection import configured_detector
+from services.arms.loading import Bundles
+from services.arms.opening import registry_at
+from services.detection import configured_detector, detector_at
 from services.errors import ServicesError
 from services.kafka import all_topics, missing_topics
 from services.schema import is_current
@@ -16,17 +19,22 @@ from services.store import open_engine
 
 
 def doctor() -> None:
-    """Check bundle, provider, broker, topics and database, and say what to do about what is wrong (exit code 1)."""
+    """Check bundle, provider, registry, broker, topics and database, and say what to do about what is wrong.
+
+    The exit code is then 1.
+    """
     settings = load_settings()
-    checks: dict[str, Callable[[Settings], str]] = {
-        "bundle and provider": _bundle,
-        "broker and topics": _broker,
-        "database": _database,
-    }
+    checks: dict[str, Callable[[Settings], str]] = {"bundle and provider": _bundle}
+    if url := settings.registry:
+        checks["registry"] = lambda settings: _registry(url, settings)
+    checks |= {"broker and topics": _broker, "database": _database}
     healthy = True
     for name, check in checks.items():
         try:
             typer.echo(f"ok    {name}: {check(settings)}")
+        except RegistryError as error:
+            healthy = False
+            typer.echo(f"FAIL  {name}: {error} (PLUMBLINE_REGISTRY)")
         except (ServicesError, DetectorsError) as error:
             healthy = False
             typer.echo(f"FAIL  {name}: {error}")
@@ -52,6 +60,17 @@ def _bundle(settings: Settings) -> str:
         raise ServicesError(f"{error} (PLUMBLINE_BUNDLE)") from None
     uncovered = ", ".join(detector.manifest.uncovered)
     return f"{detector.version} on {settings.provider.value}; not trained for: {uncovered or 'nothing'}"
+
+
+def _registry(url: str, settings: Settings) -> str:
+    registry = registry_at(url, settings)
+    rollout = registry.rollout()
+    if rollout is None:
+        return "answers, and has no rollout yet: the bundle above is served"
+    Bundles(registry, settings.registry_cache, lambda folder: detector_at(folder, settings)).load(rollout.stable)
+    candidate = f", {rollout.candidate} in {rollout.stage.value}" if rollout.candidate else ""
+    share = f" for {rollout.share:.0%} of conversations" if rollout.share else ""
+    return f"answers, and serves {rollout.stable}{candidate}{share} (revision {rollout.revision})"
 
 
 def _broker(settings: Settings) -> str:

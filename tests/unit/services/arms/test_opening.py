@@ -112,6 +112,20 @@ def test_a_stable_version_that_is_not_there_or_not_trusted_is_no_start(
         opened(registry=str(other), registry_public_key=trusted)
 
 
+def test_where_the_stable_version_is_broken_the_one_before_serves_and_says_so(
+    opened: Any, published: tuple[Path, str, str], tmp_path: Path, kit: Kit
+) -> None:
+    folder, shipped, second = published
+    registry = _copy(folder, tmp_path)
+    digest = open_registry(str(registry)).describe(second).files["manifest.json"].sha256
+    (registry / "files" / digest).write_bytes(b"{}")
+    open_registry(str(registry)).move(kit.rollout(second, previous=shipped))
+    arms, metrics = opened(registry=str(registry))
+    assert {arm: each.version for arm, each in arms.current().detectors.items()} == {Arm.STABLE: shipped}
+    assert metrics.get_sample_value("plumbline_bundle_behind") == 1
+    assert metrics.get_sample_value("plumbline_rollout_served_revision") == 0
+
+
 def test_a_registry_that_does_not_answer_is_waited_for_and_then_left(
     opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
