@@ -168,8 +168,10 @@ def canary_chances(stable: float, candidate: float, share: float) -> NDArray[np.
     return np.array([*did, 1 - sum(did)])
 
 
-def test_a_doubled_flag_rate_shows_in_canary_before_patience_ends() -> None:
-    """Of a tenth of the conversations: 5,000 of the candidate's are when a decision falls at the latest."""
+def test_a_doubled_flag_rate_shows_in_canary() -> None:
+    """Of all conversations, a tenth of which are the candidate's. Doubled from 5 %, that can be more than `patience`
+    waits for: then what was seen decides.
+    """
     counts = totals(canary_chances(0.05, 0.10, 0.1), RUNS, 500, 200, seed=6)
     assert 20_000 < needed(log_evidence_of_gain(canary_gains(0.1), counts), 500, watched=5) < 80_000
     counts = totals(canary_chances(0.05, 0.15, 0.1), RUNS, 100, 200, seed=6)
