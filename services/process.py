@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from threading import Event
 from types import FrameType
 from typing import TypeVar
@@ -124,6 +125,8 @@ def run_retrainer(settings: Settings, stop: Event) -> None:
     """Keeps labels, drives retraining runs and rollouts until `stop`."""
     from services.retrain_process import retrainer_of, start_rollouts
 
+    if find_spec("pyarrow") is None:  # for its children
+        raise ServicesError("the retrainer needs the extra 'retrain': pip install 'plumbline[retrain]'")
     log = get_logger("retrainer")
     registry = _registry(settings)
     stream_metrics = StreamMetrics(registry)

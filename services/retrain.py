@@ -17,7 +17,7 @@ from services.dead_letters import DeadLetter, dead_letter
 from services.loop_metrics import RetrainerMetrics
 from services.records import Record
 from services.retraining.erasing import Erasing
-from services.store import audit, queued_labels
+from services.store import audit, loop, queued_labels
 from services.store.database import Database, Transaction
 from services.store.queued_labels import Arrived
 from services.stream import Handled
@@ -102,6 +102,7 @@ class QueueKeeper:
                 return "withdrawn"
             case queued.Erased():
                 gone = queued_labels.erase(tx, said.tenant_id, said.conversation_id, said.label_ids, now)
+                loop.forget(tx, said.tenant_id, said.conversation_id)
                 if gone:
                     erased.append((conversation_digest(said.tenant_id, said.conversation_id, self._salt), gone))
                 return "erased"

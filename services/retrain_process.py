@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,7 +70,7 @@ def retrainer_of(
     ledger = ledger or ledger_of(database)
     rollouts = Rollouts(registry or registry_of(settings), bundle=settings.bundle, cache=settings.registry_cache)
     policy = {"most_per_reviewer": settings.most_per_reviewer, "most_per_tenant": settings.most_per_tenant}
-    commands = commands or Commands(threads=settings.retraining_threads)
+    commands = commands or Commands(threads=settings.retraining_threads, salt=dataset_salt(salt))
     conductor = Conductor(
         database,
         ledger,
@@ -82,6 +83,11 @@ def retrainer_of(
         clock=clock,
     )
     return Retrainer(QueueKeeper(database, erasing, salt=salt, metrics=metrics, clock=clock), conductor)
+
+
+def dataset_salt(salt: bytes) -> str:
+    """32 hex digits that follow from the installation's secret, and do not give it away: a child's arguments show."""
+    return hashlib.blake2b(b"datasets", key=salt[:64], digest_size=16).hexdigest()
 
 
 def ledger_of(database: Database) -> Ledger:

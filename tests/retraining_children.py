@@ -61,7 +61,7 @@ def assemble(arguments: argparse.Namespace) -> int:
             half_way(arguments.folder, "assemble")
         (folder / file).write_text(text)
     (folder / "manifest.json").write_text(json.dumps({"name": name, "labels": labels, "files": digests}))
-    say(dataset=name, parts={part: len(of) for part, of in labels.items()}, held_back={"duplicate": 0})
+    say(dataset=name, examples={part: len(of) for part, of in labels.items()}, held_back={"duplicate": 0})
     return 0
 
 
@@ -101,7 +101,7 @@ def gate(arguments: argparse.Namespace) -> int:
         "champion": names[0],
         "candidate": names[1],
         "dataset": arguments.dataset.name,
-        "refusals": [{**refusal, "examples": ["e1"]}] if refused else [],
+        "refusals": [{**refusal, "examples": ["acme/conversation-a", "e1"]}] if refused else [],
         "slices": [{"slice": "category/deception", "status": "measured"}, {"slice": "all", "status": "measured"}],
         "rows": len(arguments.canaries.read_text().splitlines()) and len(whole(arguments.dataset)),
     }
@@ -123,6 +123,7 @@ def main() -> int:
     }.items():
         command = what.add_parser(name)
         command.add_argument("--policy", type=json.loads)
+        command.add_argument("--salt")
         command.add_argument("--threads", type=int)
         command.add_argument("--full", action="store_true")
         for option in options:

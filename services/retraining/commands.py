@@ -19,20 +19,24 @@ def _module(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Programs of the stages. Each makes what it makes at the path that it is told, and says so by exit status 0."""
+    """Programs of the stages. Each makes what it makes at the path that it is told, and says so by exit status 0.
+
+    `salt` draws the parts of datasets: the same for all of them, and nobody else's.
+    """
 
     assembling: tuple[str, ...] = _module("retrain.datasets.assemble")
     refreshing: tuple[str, ...] = _module("retrain.refresh")
     training: tuple[str, ...] = _module("retrain.train")
     gating: tuple[str, ...] = _module("retrain.gate")
     threads: int = 2
+    salt: str = ""
 
     def assemble(
         self, labels: Path, previous: Path | None, root: Path, policy: Mapping[str, JsonValue]
     ) -> tuple[str, ...]:
         before = ("--previous", str(previous)) if previous else ()
         told = ("--labels", str(labels), "--root", str(root), "--policy", json.dumps(dict(policy)))
-        return (*self.assembling, *told, *before)
+        return (*self.assembling, *told, "--salt", self.salt, *before)
 
     def train(self, mode: Mode, champion: Path, dataset: Path, out: Path, cache: Path) -> tuple[str, ...]:
         told = ("--champion", str(champion), "--dataset", str(dataset), "--out", str(out))
@@ -41,4 +45,4 @@ class Commands:
 
     def gate(self, champion: Path, candidate: Path, dataset: Path, canaries: Path, out: Path) -> tuple[str, ...]:
         told = ("--champion", str(champion), "--candidate", str(candidate), "--dataset", str(dataset))
-        return (*self.gating, *told, "--canaries", str(canaries), "--out", str(out))
+        return (*self.gating, *told, "--canaries", str(canaries), "--out", str(out), "--threads", str(self.threads))

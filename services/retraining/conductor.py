@@ -148,7 +148,7 @@ class Conductor:
         return self._keep(run, after)
 
     def _keep(self, before: Run, after: Run, *, done: bool = True) -> bool:
-        made_of = self._erasing.labels_in(after) if before.stage is Stage.ASSEMBLING and done else frozenset[UUID]()
+        made_of = frozenset[UUID]() if before.stage is Stage.PUBLISHING or not done else self._erasing.labels_in(after)
         if not self._ledger.keep(after, self._clock(), made_of=made_of):
             self._erasing.sweep(again=True)  # it holds what was erased meanwhile: it is made anew
             return False

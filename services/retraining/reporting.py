@@ -64,7 +64,7 @@ class Reporting:
             self._metrics.stage.labels(name).set(at is not None and at.value == name)
 
     def _dataset(self, assembly: Mapping[str, Any]) -> None:
-        for key, gauge in (("parts", self._metrics.examples), ("held_back", self._metrics.held_back)):
+        for key, gauge in (("examples", self._metrics.examples), ("held_back", self._metrics.held_back)):
             for name, count in _counts(assembly.get(key)).items():
                 gauge.labels(name).set(count)
 

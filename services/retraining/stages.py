@@ -25,6 +25,7 @@ from services.retraining.workshop import Workshop, place, place_once, without_he
 
 _NAMED: Final = "dataset"
 _ASSEMBLY: Final = "assembly"
+_CARD: Final = "card.md"
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class Stages:
         return run.advanced(self.clock(), candidate=version)
 
     def gate(self, run: Run, watch: Watch) -> Run:
-        """The candidate is held against the champion. A report is kept either way."""
-        champion, report = self.rollouts.champion(run), self.workshop.report(run)
+        """The candidate is held against the champion. Its report is kept either way; it names conversations."""
+        champion = self.rollouts.champion(run)
         with self.workshop.work(run) as work, ExitStack() as stack:
             canaries = stack.enter_context(as_file(files("services.probing") / "transcripts.jsonl"))
             out = work / "report.json"
@@ -110,7 +111,8 @@ class Stages:
             argv = self.commands.gate(champion, candidate, dataset, canaries, out)
             ending = watched(argv, self.workshop.log(run), watch)
             told = _report(out)
-            place(out, report)
+            if (card := work / _CARD).exists():  # the report itself is for the database, where it can be erased from
+                place(card, self.workshop.folder(run) / _CARD)
         facts = {"report": {_ASSEMBLY: (run.report or {}).get(_ASSEMBLY), **told}}
         return self._gated(run, ending, facts)
 

@@ -16,7 +16,6 @@ from services.retraining.run import Run
 _UNFINISHED: Final = ".work-"
 _HELD_OUT: Final = "held_out.parquet"
 _CANDIDATE: Final = "candidate"
-_REPORT: Final = "report.json"
 
 
 class Workshop:
@@ -33,10 +32,6 @@ class Workshop:
     def candidate(self, run: Run) -> Path:
         """Where the run's candidate stands, once it was trained."""
         return self.folder(run) / _CANDIDATE
-
-    def report(self, run: Run) -> Path:
-        """Where the gate's report stands, once it gave one."""
-        return self.folder(run) / _REPORT
 
     def log(self, run: Run) -> Path:
         """What children said. As private as the datasets."""

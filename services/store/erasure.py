@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, or_, update
 from sqlmodel import col, select
 
-from services.store import cases, conversations, queued_labels, search
+from services.store import cases, conversations, loop, queued_labels, search
 from services.store.database import Transaction
 from services.store.tables import VerdictRow
 from services.store.triage_tables import (
@@ -67,6 +67,8 @@ def erase(tx: Transaction, tenant_id: str, conversation_id: str, now: datetime) 
         queued_labels=queued_labels.erase(tx, tenant_id, conversation_id, given, now),
     )
     search.forget(tx, tenant_id, conversation_id)
+    if found.queued_labels:  # only what somebody labelled is ever an example of anything
+        loop.forget(tx, tenant_id, conversation_id)
     messages = conversations.forget(tx, tenant_id, conversation_id)
     return found + Erased(messages=messages), given
 

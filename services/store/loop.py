@@ -69,6 +69,27 @@ def since(tx: Transaction, at: datetime) -> list[Run]:
     return [_run(row) for row in tx.execute(query.order_by(desc(RunRow.number))).mappings()]
 
 
+def forget(tx: Transaction, tenant_id: str, conversation_id: str) -> int:
+    """Takes a conversation out of what gates named as examples; how many runs had named it."""
+    named = f"{tenant_id}/{conversation_id}"
+    query = select(RunRow.run_id, RunRow.report).where(col(RunRow.report).is_not(None))
+    found = [(run_id, report) for run_id, report in tx.execute(query).all() if _names(report, named)]
+    for run_id, report in found:
+        tx.execute(update(RunRow).where(col(RunRow.run_id) == run_id).values(report=_without(report, named)))
+    return len(found)
+
+
+def _names(value: Any, name: str) -> bool:
+    each = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value == name or any(_names(item, name) for item in each)
+
+
+def _without(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _without(item, name) for key, item in value.items()}
+    return [_without(item, name) for item in value if item != name] if isinstance(value, list) else value
+
+
 def ask(tx: Transaction, request: Request) -> None:
     """Asks for a run, as soon as none is under way."""
     tx.execute(insert(RunRequestRow).values(asdict(request)))

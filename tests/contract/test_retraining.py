@@ -178,12 +178,16 @@ def test_a_candidate_that_the_gate_refuses_goes_nowhere_and_says_why(site: Site)
     assert (run.stage, run.outcome) == (Stage.ENDED, Outcome.REFUSED)
     assert run.said == "category/deception: recall 0.4 after 0.9, margin 0.05"
     assert run.report is not None
-    assert run.report["refusals"][0]["examples"] == ["e1"]
+    assert run.report["refusals"][0]["examples"] == ["acme/conversation-a", "e1"]
+    site.tell(erased("conversation-a", "a"))
+    (report,) = (run.report for run in site.runs())
+    assert report is not None
+    assert report["refusals"][0]["examples"] == ["e1"]
     rollout = site.registry.rollout()
     assert rollout is not None
     assert rollout.revision == 1
     assert site.registry.versions() == [site.champion]
-    assert site.actions() == ["retraining.started", "retraining.refused"]
+    assert site.actions() == ["retraining.started", "retraining.refused", "labels.erased", "dataset.erased"]
     assert site.metric("gate_slices", outcome="failed") == 1
     site.clock.now += timedelta(days=1)
     site.steps()
