@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from retrain.safety_data.anonymity import anonymised
@@ -30,12 +30,13 @@ _DISPUTED: Final = "disputed"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to export. `k` below 2: as it is."""
+    """What to export. `k` below 2: as it is. `suspects`: labels to hold back, and why."""
 
     formats: tuple[str, ...] = FORMATS
     categories: frozenset[str] = frozenset()
     penalise_reasoning: bool = False
     k: int = 0
+    suspects: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,12 @@ def assemble(judged: Sequence[Judged], options: Options, origin: Origin, held_ou
 def _usable(judged: Sequence[Judged], options: Options, why: Counter[str]) -> Iterator[Judged]:
     """Conversations whose labels agree, without labels that nobody read a conversation for, in a fixed order."""
     for each in sorted(judged, key=lambda each: each.conversation):
-        read = tuple(label for label in each.judgements if label.source != BULK)
+        why.update(options.suspects[label.label_id] for label in each.judgements if label.label_id in options.suspects)
+        trusted = tuple(label for label in each.judgements if label.label_id not in options.suspects)
+        read = tuple(label for label in trusted if label.source != BULK)
         wanted = tuple(label for label in read if not options.categories or label.category in options.categories)
-        if len(read) < len(each.judgements):
-            why[BULK] += len(each.judgements) - len(read)
+        if len(read) < len(trusted):
+            why[BULK] += len(trusted) - len(read)
         if not each.messages:
             why[_UNREADABLE] += len(wanted)
         elif read and agreed(read) is None:

@@ -14,7 +14,7 @@ import typer
 from detectors.taxonomy import LABELS
 from services.errors import ServicesError, SettingsError
 from services.privacy.recognisers import redactor_of
-from services.safety_export.configured import all_recognisers, held_out_names, register_of
+from services.safety_export.configured import all_recognisers, held_out_names, register_of, suspects_of
 from services.schema import current_database
 from services.settings import load_settings
 from services.triage.configured import salt_of
@@ -51,7 +51,10 @@ def export(
     penalise_reasoning: Annotated[
         bool, typer.Option("--penalise-reasoning", help="penalise what the model thinks, too: it learns to hide it")
     ] = False,
-    dataset: Annotated[str | None, typer.Option(help="name of a dataset version, for the rows' provenance")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="name of a dataset version: what it held back as suspicious is held back here, too"),
+    ] = None,
     licence: Annotated[str, typer.Option(help="what is said about licence and source")] = _LICENCE,
 ) -> None:
     """Export what people confirmed and corrected as training data for the model: SFT, preferences, rewards, refusals.
@@ -61,7 +64,7 @@ def export(
     """
     if output is None and not coverage:
         raise SettingsError("say where to with --output, or ask for --coverage")
-    exporting, wanted, options = _prepared(tenant, since, category, formats, redact, k, penalise_reasoning)
+    exporting, wanted, options = _prepared(tenant, since, category, formats, redact, k, dataset, penalise_reasoning)
     from retrain.safety_data.coverage import as_table
     from retrain.safety_data.held_out import HeldOutError
     from retrain.safety_data.rows import Origin
@@ -89,6 +92,7 @@ def _prepared(
     formats: str,
     redact: Redact,
     k: int,
+    dataset: str | None,
     penalise_reasoning: bool,  # noqa: FBT001
 ) -> tuple[Exporting, Wanted, Options]:
     try:
@@ -108,7 +112,8 @@ def _prepared(
     reading = Reading(database, salt=salt_of(database), answers=again or redactor_of(settings), again=again)
     held_out = HeldOut(*held_out_names(settings, database))
     exporting = Exporting(database, reading, register_of(settings), held_out)
-    return exporting, wanted, Options(chosen, frozenset(categories or ()), penalise_reasoning, k)
+    suspects = {} if dataset is None else suspects_of(settings, dataset)
+    return exporting, wanted, Options(chosen, frozenset(categories or ()), penalise_reasoning, k, suspects)
 
 
 def _known(option: str, given: list[str] | tuple[str, ...], known: tuple[str, ...]) -> None:

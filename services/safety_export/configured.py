@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,6 +18,8 @@ from services.settings import Settings
 from services.store import Database, held_out
 
 _EXPORTS: Final = "exports"
+_DATASETS: Final = "datasets"
+_NAME: Final = re.compile(r"ds-[0-9a-f]{12}")
 
 
 def register_of(settings: Settings) -> Register:
@@ -28,6 +31,19 @@ def _thin(folder: Path, conversations: Collection[str], labels: Collection[str])
     from retrain.safety_data.thinning import thin
 
     return thin(folder, conversations=conversations, labels=labels)
+
+
+def suspects_of(settings: Settings, dataset: str) -> dict[str, str]:
+    """Labels that this dataset version held back as suspicious, and why. Raises `SettingsError`."""
+    from retrain.datasets.errors import DatasetError
+    from retrain.safety_data.suspects import suspects
+
+    if _NAME.fullmatch(dataset) is None:
+        raise SettingsError("--dataset: expected the name of a dataset version, like ds-0123456789ab")
+    try:
+        return suspects(settings.retraining_folder / _DATASETS / dataset)
+    except DatasetError as error:
+        raise SettingsError(f"--dataset: {error}") from None
 
 
 def all_recognisers(settings: Settings) -> Redactor:

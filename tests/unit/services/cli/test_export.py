@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from detectors.loading import DEFAULT_BUNDLE
 from services.cli.main import app
 from services.errors import ServicesError, SettingsError
 from services.settings import load_settings
-from services.store import Store, cases
+from services.store import Store, cases, outbox
 from services.triage.actions import Actor
 from services.triage.case import Disposition
 from services.triage.configured import actions_of, archivist_of, salt_of
@@ -32,7 +33,14 @@ def place(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path / "exports"
 
 
-def judge(store: Store, conversation: str, *, bundle: str = "b1", tenant: str = "acme") -> None:
+def judge(
+    store: Store,
+    conversation: str,
+    disposition: Disposition = Disposition.CONFIRMED,
+    *,
+    bundle: str = "b1",
+    tenant: str = "acme",
+) -> None:
     settings, salt = load_settings(), salt_of(store.database)
     of = event(conversation, tenant=tenant, agent={"name": f"agent-of-{conversation}"})
     store.record([verdict(of, bundle=bundle)], [], [archivist_of(settings, salt).redacted(of)], now=NOW)
@@ -41,7 +49,7 @@ def judge(store: Store, conversation: str, *, bundle: str = "b1", tenant: str = 
         assert member is not None
         case = cases.get(tx, member.case_id)
         assert case is not None
-        told = {"disposition": Disposition.CONFIRMED, "corrected_answer": "Two of them are open."}
+        told = {"disposition": disposition, "corrected_answer": "Two of them are open."}
         decision = Decision(conversation_id=conversation, **told)
         actions_of(settings, salt).decide(tx, Actor("ada", None), case.case_id, case.version, decision, NOW)
 
@@ -53,14 +61,14 @@ def run(*arguments: str) -> Result:
 def test_an_export_is_written_and_says_what_is_in_it(place: Path, store: Store) -> None:
     judge(store, "c1")
     judge(store, "c2", tenant="other")
-    result = run("export", "--output", str(place), "--formats", "sft, preferences", "--dataset", "ds-1")
+    result = run("export", "--output", str(place), "--formats", "sft, preferences")
     assert result.exit_code == 0, result.output
     (folder,) = place.iterdir()
     assert "sft: 2 rows" in result.stdout
     assert f"wrote {folder}: 2 labels of 2 conversations" in result.stdout
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["rows"] == {"sft": 2, "preferences": 2}
-    assert (manifest["dataset"], manifest["filters"]["tenants"]) == ("ds-1", None)
+    assert (manifest["dataset"], manifest["filters"]["tenants"]) == (None, None)
     (one,) = {run("export", "--output", str(place / "one"), "--tenant", "acme", "--since", "2026-03-01").exit_code}
     assert one == 0
     (of_acme,) = (place / "one").iterdir()
@@ -94,11 +102,37 @@ def test_coverage_alone_writes_nothing(place: Path, store: Store) -> None:
         (["--coverage", "--formats", "sft,kto"], "--formats: kto"),
         (["--coverage", "--formats", ""], "--formats: nothing"),
         (["--coverage", "--category", "rudeness"], "--category: rudeness"),
+        (["--coverage", "--dataset", "../../etc"], "--dataset: expected the name"),
+        (["--coverage", "--dataset", "ds-0123456789ab"], "--dataset: .* not a plain file"),
     ],
 )
 def test_what_makes_no_sense_is_refused(place: Path, arguments: list[str], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         run("export", *arguments)
+
+
+def test_labels_that_a_dataset_version_held_back_as_suspicious_are_held_back_here(
+    place: Path, store: Store, tmp_path: Path
+) -> None:
+    from retrain.datasets.assembly import assemble
+    from retrain.datasets.policy import Policy
+    from retrain.datasets.store import write
+    from retrain.queued import QueuedLabel, parse
+
+    judge(store, "c1")
+    judge(store, "c2", Disposition.DISMISSED)  # the same words
+    with store.database.read() as tx:
+        sent = [each.value for each in outbox.due(tx, NOW + timedelta(days=1), limit=10) if "label_id" in each.value]
+    given = [label for value in sent if isinstance(label := parse(value), QueuedLabel)]
+    assert len(given) == 2
+    folder = write(tmp_path / "retraining" / "datasets", assemble(given, None, Policy(), salt="s"))
+    plain = run("export", "--output", str(place / "plain"))
+    assert "sft: 1 rows" in plain.stdout
+    result = run("export", "--output", str(place / "checked"), "--dataset", folder.name)
+    assert "sft: 0 rows\n" in result.stdout
+    assert "all: 2 held back: label_flip" in result.stdout
+    (exported,) = (place / "checked").iterdir()
+    assert json.loads((exported / "manifest.json").read_text())["dataset"] == folder.name
 
 
 def test_what_the_held_out_bundle_flagged_is_never_exported(
