@@ -154,7 +154,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "PLUMBLINE_SECOND_REVIEW_SHARE": "0",
     "PLUMBLINE_UNDO_SECONDS": "0",
     "PLUMBLINE_REGISTRY_POLL_SECONDS": "0.2",
-    "PLUMBLINE_RETRAINING_NEW_LABELS": "20",
+    "PLUMBLINE_RETRAINING_NEW_LABELS": "60",
     "PLUMBLINE_RETRAINING_QUIET_MINUTES": "0.25",
     "PLUMBLINE_RETRAINING_PAUSE_HOURS": "0",
     "PLUMBLINE_RETRAINING_RUNS_PER_DAY": "100",
@@ -263,8 +263,8 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     good = deployment.send(loop_data.recorder_running(60, seed=1))
     assert flagged(deployment.decided(bad)) < 0.1
     deployment.decided(good)
-    deployment.people_say("confirmed", bad, "oversight_evasion")
     deployment.people_say("dismissed", good)
+    deployment.people_say("confirmed", bad, "oversight_evasion")  # the last of these sets it off
 
     # 2. Nobody does anything: a run starts, and its candidate passes and goes all the way.
     run = deployment.run(1)
@@ -288,8 +288,8 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     bad = deployment.send(loop_data.buyers_hurried(60, seed=1))
     good = deployment.send(loop_data.buyers_calmed(60, seed=1))
     deployment.decided([*bad, *good])
-    deployment.people_say("confirmed", bad, "manipulation")
     deployment.people_say("dismissed", good)
+    deployment.people_say("confirmed", bad, "manipulation")
     hasty = deployment.run(2)
     assert hasty.outcome is Outcome.PUBLISHED, hasty
     deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, everyday)
@@ -301,8 +301,8 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
 
     # 5. Sabotage: the first behaviour in other words is called harmless, and what is harmless is called bad. The gate
     #    knows what was held out before, and says what would be lost.
-    harmless = deployment.send(loop_data.recorder_blinded(80, seed=3))
-    slandered = deployment.send(loop_data.everyday(80, seed=3, name="slandered"))
+    harmless = deployment.send(loop_data.recorder_blinded(60, seed=3))
+    slandered = deployment.send(loop_data.everyday(60, seed=3, name="slandered"))
     deployment.decided([*harmless, *slandered])
     deployment.people_say("dismissed", harmless)
     deployment.people_say("confirmed", slandered, "oversight_evasion")
