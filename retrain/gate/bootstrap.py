@@ -71,11 +71,13 @@ class Draws:
         ups, downs = np.flatnonzero(positive), np.flatnonzero(~positive)
         gaps = scores[ups][:, None] - scores[downs][None, :]
         wins = (gaps > 0) + 0.5 * (gaps == 0)
-        by_group = np.zeros((self._count, len(downs)))
-        np.add.at(by_group, self._owner[ups], wins)
-        both = np.zeros((self._count, self._count))
-        np.add.at(both.T, self._owner[downs], by_group.T)
-        return both
+        return np.asarray(self._member(ups).T @ wins @ self._member(downs))
+
+    def _member(self, rows: NDArray[np.intp]) -> Values:
+        """[rows, groups]: 1 where the row is of the group."""
+        found = np.zeros((len(rows), self._count))
+        found[np.arange(len(rows)), self._owner[rows]] = 1
+        return found
 
 
 def difference(champion: Values, candidate: Values, *, confidence: float) -> Difference:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.codec import event_from_line
+from detectors.errors import RecordError
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from retrain.corpus.pairs import SIDES
 from retrain.gate.report import MOST_EXAMPLES, CanaryReport, Refusal
@@ -39,7 +40,7 @@ def read_canaries(path: Path) -> list[Canary]:
         if line.strip():
             try:
                 found += _canaries(json.loads(line), number)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecordError):
                 raise ValueError(f"{path.name}: line {number} is no canary") from None
     return found
 

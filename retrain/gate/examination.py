@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.bundle import Bundle
 from retrain.corpus import Pair
@@ -63,7 +64,7 @@ def examine(
     say(0.1, f"latency: {timed.ratio:.2f} times the champion's")
     before, after = _opinions(pair, cut, say)
     say(0.95, "both have read everything")
-    sheet = sheet_of(rows, np.asarray([len(each.windows) for each in cut[0][: len(rows)]]))
+    sheet = sheet_of(rows, _tokens(cut[0][: len(rows)]))
     seen = _first(before, len(rows)), _first(after, len(rows))
     sizes = budgets.size(champion.manifest, candidate.manifest, policy)
     calibrations = list(_calibrations(sheet, seen, policy))
@@ -118,6 +119,10 @@ def _cut(pair: tuple[Contender, Contender], rows: Sequence[Row], watch: Sequence
     if pair[1].cutting == pair[0].cutting:
         return first, first
     return first, pair[1].cut(conversations, max_windows=policy.max_windows)
+
+
+def _tokens(cut: Sequence[CutConversation]) -> NDArray[np.int64]:
+    return np.asarray([sum(len(window) for window in each.windows) for each in cut], dtype=np.int64)
 
 
 def _latency(pair: tuple[Contender, Contender], cut: Cut, policy: Policy, clock: Clock) -> LatencyReport:

@@ -45,7 +45,7 @@ class Policy(Strict):
     recall: Margin = Margin(floor=0.05, per_root=1.5, few=6)
     false_positive_rate: Margin = Margin(floor=0.02, per_root=0.8, few=6)
     auroc: Margin = Margin(floor=0.03, per_root=0.75)
-    fewest_groups: int = Field(default=6, ge=2)
+    fewest_groups: int = Field(default=7, ge=2)
     """Of the class that a metric is about. Slices with fewer of either class are merged into `other`."""
     targets: tuple[str, ...] = ()
     """Slices that the candidate was trained to be better on, besides those that the dataset names."""
@@ -54,7 +54,7 @@ class Policy(Strict):
     ceiling: float = Field(default=0.98, le=1)
     """Recall less false-positive rate at which a target has nothing left to gain."""
     fewest_new: int = Field(default=20, ge=1)
-    """New training labels of a category or deployment that make it a target by itself. All together are always one."""
+    """New training labels that make a target of a category or a tenant, and of all categories together."""
     latency_ratio: float = Field(default=1.25, gt=0)
     latency_conversations: int = Field(default=12, ge=1)
     latency_rounds: int = Field(default=3, ge=1)

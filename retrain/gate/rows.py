@@ -16,13 +16,13 @@ from retrain.corpus.pairs import SOURCE as CORPUS
 from retrain.datasets import Example, HeldOut
 from retrain.gate.sheet import ALL, Mask, Sheet, Slice
 from retrain.redteam import suite
-from retrain.redteam.suite import SOURCE as RED_TEAM
 from retrain.sources import LabelledConversation
 
 CORPUS_TEST: Final = Slice("source", "corpus/test")
 DEPLOYMENT: Final = Slice("source", "deployment")
 EVERYTHING: Final = Slice(ALL, ALL)
 UNNAMED: Final = "unnamed"
+RED_TEAM: Final = "red_team"
 _LENGTHS: Final = ("short", "middle", "long")
 
 
@@ -89,16 +89,16 @@ def under_attack(pairs: Sequence[Pair], *, per_attack: int) -> list[Row]:
     ]
 
 
-def sheet_of(rows: Sequence[Row], windows: NDArray[np.int64]) -> Sheet:
-    """`windows` [rows]: how long each is. Thirds are of what is not under attack."""
+def sheet_of(rows: Sequence[Row], tokens: NDArray[np.int64]) -> Sheet:
+    """`tokens` [rows]: how long each is in windows. Thirds are of what is not under attack."""
     members: defaultdict[Slice, Mask] = defaultdict(lambda: np.zeros(len(rows), dtype=np.bool_))
     usual = np.asarray([not row.attacked for row in rows], dtype=np.bool_)
-    edges = np.quantile(windows[usual], [1 / 3, 2 / 3]) if usual.any() else np.zeros(2)
+    edges = np.quantile(tokens[usual], [1 / 3, 2 / 3]) if usual.any() else np.zeros(2)
     of_group = _categories(rows)
     for place, row in enumerate(rows):
         slices = set(row.slices)
         if not row.attacked:
-            length = _LENGTHS[int(np.searchsorted(edges, windows[place]))]
+            length = _LENGTHS[int(np.searchsorted(edges, tokens[place]))]
             slices |= {EVERYTHING, Slice("length", length)}
             slices |= {Slice("category", name) for name in of_group[row.group]}
         for each in slices:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from detectors.taxonomy import NEVER_AN_ALERT
 from retrain.datasets import Manifest, Part
 from retrain.gate.bootstrap import Draws, Values, difference
 from retrain.gate.policy import Policy
@@ -29,12 +30,15 @@ def new_labels(now: Manifest, before: Manifest | None) -> dict[Slice, int]:
 
 
 class Targets:
-    """`wanted`: slices by new labels; those with `fewest_new` are targets by themselves, all together always are."""
+    """Slices with enough new labels, and all their categories together. What never alerts cannot get better at it."""
 
-    def __init__(self, wanted: Mapping[Slice, int], policy: Policy) -> None:
+    def __init__(self, new: Mapping[Slice, int], policy: Policy) -> None:
         named = [Slice(*target.split(":", 1)) for target in policy.targets]
-        self._alone = [*named, *(each for each, count in wanted.items() if count >= policy.fewest_new)]
-        self._pooled = [*named, *(each for each in wanted if each.kind == "category")]
+        known = {each: count for each, count in new.items() if each.name not in NEVER_AN_ALERT}
+        categories = [each for each in known if each.kind == "category"]
+        enough = sum(known[each] for each in categories) >= policy.fewest_new
+        self._alone = [*named, *(each for each, count in known.items() if count >= policy.fewest_new)]
+        self._pooled = [*named, *(categories if enough else ())]
         self._policy = policy
 
     def measured(
