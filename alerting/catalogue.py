@@ -64,6 +64,10 @@ _ALL: Final = (
     AlertKind(
         "BundleBehind", Severity.HIGH, "blindness", "prometheus", "A scorer does not serve what the rollout says"
     ),
+    AlertKind("RolledBack", Severity.MEDIUM, "blindness", "prometheus", "A candidate was rolled back by itself"),
+    AlertKind("GateRefused", Severity.MEDIUM, "blindness", "prometheus", "The gate refused a candidate"),
+    AlertKind("RetrainingFailing", Severity.HIGH, "blindness", "prometheus", "A retraining run failed"),
+    AlertKind("RetrainingStuck", Severity.HIGH, "blindness", "prometheus", "Retraining does not get on"),
     AlertKind("CpuOnGpuNode", Severity.HIGH, "blindness", "prometheus", "A GPU is there and is not used"),
     AlertKind("DeadLetterShareHigh", Severity.CRITICAL, "blindness", "prometheus", "Too much cannot be read"),
     AlertKind("RecordsLost", Severity.CRITICAL, "blindness", "prometheus", "Kafka dropped records unread"),

@@ -18,7 +18,16 @@ from detectors.onnx_classifier import Provider
 from detectors.taxonomy import LABELS
 from detectors.verdict import Arm, Cause, Status
 from services.kafka import all_topics
-from services.loop_metrics import BundleMetrics, RolloutMetrics
+from services.loop_metrics import (
+    ROLLOUT_STAGES,
+    ROLLOUT_STEPS,
+    RUN_OUTCOMES,
+    RUN_STAGES,
+    TRIGGERS,
+    BundleMetrics,
+    RetrainerMetrics,
+    RolloutMetrics,
+)
 from services.metrics import (
     NOTIFICATION_OUTCOMES,
     CorrelatorMetrics,
@@ -48,6 +57,7 @@ def exported() -> dict[str, frozenset[str]]:
         StreamMetrics,
         ScorerMetrics,
         BundleMetrics,
+        RetrainerMetrics,
         RolloutMetrics,
         RecorderMetrics,
         CorrelatorMetrics,
@@ -128,6 +138,13 @@ _OF_METRIC: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("plumbline_records_total", "outcome"): frozenset(Status) | {"recorded", "dead_lettered"},
     ("plumbline_correlated_verdicts_total", "outcome"): frozenset(Taken) | {"unreadable"},
     ("plumbline_alerts", "state"): frozenset(State),
+    ("plumbline_retraining_stage", "stage"): frozenset(RUN_STAGES),
+    ("plumbline_retraining_runs_total", "trigger"): frozenset(TRIGGERS),
+    ("plumbline_retraining_runs_total", "outcome"): frozenset(RUN_OUTCOMES),
+    ("plumbline_rollout_stage", "stage"): frozenset(ROLLOUT_STAGES),
+    ("plumbline_rollout_steps_total", "step"): frozenset(ROLLOUT_STEPS),
+    ("plumbline_rollout_steps_total", "by"): frozenset({"plumbline", "person"}),
+    ("plumbline_rollout_compared", "what"): frozenset({"flagged", "incomplete", "agreed", "confirmed", "seconds"}),
     ("plumbline_correlator_partitions", "state"): frozenset({"assigned", "all"}),
 }
 

@@ -547,9 +547,138 @@ FEEDBACK: Final = Board(
         ),
         Panel(
             "Retraining queue",
-            "What has been put into the queue, and not been trained on yet.",
+            "What has been put into the queue, and not been read yet.",
             "short",
             [Query('sum(plumbline_group_lag_records{group="retrainer", topic="retraining.queue"})', "waiting")],
+            span=8,
+        ),
+        Panel(
+            "New labels",
+            "That no run has counted yet, by disposition: enough confirmed ones of one category start a run.",
+            "short",
+            [Query("max by (disposition) (plumbline_new_labels)", "{{disposition}}")],
+            span=8,
+        ),
+        Panel(
+            "Labels taken from the queue",
+            "Over the dashboard's range; `known` came again.",
+            "short",
+            [Query("sum by (outcome) (increase(plumbline_queued_labels_total[$__range]))", "{{outcome}}")],
+            kind="number",
+            span=8,
+        ),
+        Panel(
+            "Dataset",
+            "Examples of the latest version by part, and labels that were held back, by why.",
+            "short",
+            [
+                Query("max by (part) (plumbline_dataset_examples)", "{{part}}"),
+                Query("max by (reason) (plumbline_dataset_held_back)", "held back: {{reason}}"),
+            ],
+        ),
+        Panel(
+            "Run under way",
+            "The stage that it is at, and how far that is.",
+            "percentunit",
+            [
+                Query("max by (stage) (plumbline_retraining_stage) > 0", "{{stage}}"),
+                Query("max(plumbline_retraining_progress) and on () max(plumbline_retraining_stage) > 0", "progress"),
+            ],
+        ),
+        Panel(
+            "Runs",
+            "That ended over the dashboard's range, by what set them off and how they ended.",
+            "short",
+            [
+                Query(
+                    "sum by (trigger, outcome) (increase(plumbline_retraining_runs_total[$__range])) > 0",
+                    "{{trigger}}: {{outcome}}",
+                )
+            ],
+            kind="number",
+            span=8,
+        ),
+        Panel(
+            "Time of a stage",
+            "Median over the dashboard's range, failed attempts included.",
+            "s",
+            [
+                Query(
+                    "histogram_quantile(0.5, sum by (le, stage)"
+                    " (increase(plumbline_retraining_stage_seconds_bucket[$__range])))",
+                    "{{stage}}",
+                )
+            ],
+            kind="number",
+            span=8,
+        ),
+        Panel(
+            "Slices of the latest gate",
+            "One that failed is enough to refuse a candidate.",
+            "short",
+            [Query("max by (outcome) (plumbline_gate_slices)", "{{outcome}}")],
+            kind="number",
+            span=8,
+        ),
+        Panel(
+            "Rollout",
+            "Its stage now, and its versions.",
+            "short",
+            [
+                Query("max by (stage) (plumbline_rollout_stage) > 0", "{{stage}}"),
+                Query("max by (role, version) (plumbline_rollout_version)", "{{role}} {{version}}"),
+            ],
+            kind="number",
+        ),
+        Panel(
+            "Steps of rollouts",
+            "Over the dashboard's range, by who took them.",
+            "short",
+            [Query("sum by (step, by) (increase(plumbline_rollout_steps_total[$__range])) > 0", "{{step}} by {{by}}")],
+            kind="number",
+        ),
+        Panel(
+            "Arms compared",
+            "Since the stage began, shares of conversations: flagged, not wholly judged, confirmed of those that "
+            "people decided on, and judged alike.",
+            "percentunit",
+            [Query('max by (arm, what) (plumbline_rollout_compared{what!="seconds"})', "{{arm}} {{what}}")],
+        ),
+        Panel(
+            "Evidence of harm",
+            "p-values that hold however often they are looked at. Small enough ones roll the candidate back.",
+            "short",
+            [Query("max by (what) (plumbline_rollout_p_value)", "{{what}}")],
+            limit=0.01,
+            low=True,
+        ),
+        Panel(
+            "Events of the arms",
+            "Since the stage began.",
+            "short",
+            [Query("max by (arm) (plumbline_rollout_events)", "{{arm}}")],
+            span=8,
+        ),
+        Panel(
+            "Time of an event",
+            "Mean since the stage began, by arm.",
+            "s",
+            [Query('max by (arm) (plumbline_rollout_compared{what="seconds"})', "{{arm}}")],
+            span=8,
+        ),
+        Panel(
+            "Bundles of the scorers",
+            "Taken into service and not loadable, over the dashboard's range; and revisions of the rollout.",
+            "short",
+            [
+                Query("sum by (arm) (increase(plumbline_bundle_swaps_total[$__range])) > 0", "taken in: {{arm}}"),
+                Query("sum by (reason) (increase(plumbline_bundle_load_failures_total[$__range])) > 0", "{{reason}}"),
+                Query("sum(plumbline_bundle_behind)", "scorers that are behind"),
+                Query("max(plumbline_rollout_revision)", "revision"),
+                Query("min(plumbline_rollout_served_revision)", "served everywhere"),
+            ],
+            kind="number",
+            span=8,
         ),
         Panel(
             "Verdicts recorded",

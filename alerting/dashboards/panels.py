@@ -15,6 +15,9 @@ from grafana_foundation_sdk.models import dashboard as model
 TAG: Final = "plumbline"
 _SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _OUR_SOURCE: Final = model.VariableOption(selected=True, text="Plumbline Prometheus", value="plumbline-prometheus")
+ROLLOUT_STEPS: Final = "sum by (step, by) (increase(plumbline_rollout_steps_total[1m])) > 0"
+_IN_WORDS: Final = {"step": "60s", "tagKeys": "step,by", "textFormat": "by {{by}}", "titleFormat": "Rollout: {{step}}"}
+"""Of the annotations above. Prometheus' data source knows these fields, and the SDK does not."""
 _HEIGHT: Final = 8
 _WIDTH: Final = 24
 
@@ -94,14 +97,28 @@ def json_of(board: Board) -> dict[str, Any]:
         .enable(enable=True)
         .icon_color("orange")
         .target(build.AnnotationTarget().limit(100).match_any(match_any=True).tags([TAG]).type("tags"))
-    )
+    ).annotation(_rollouts())
     across = down = 0
     for number, panel in enumerate(board.panels, start=1):
         if across + panel.span > _WIDTH:
             across, down = 0, down + _HEIGHT
         made = made.with_panel(_panel(panel, number, model.GridPos(h=_HEIGHT, w=panel.span, x=across, y=down)))
         across += panel.span
-    return _plain(made.build())
+    plain = _plain(made.build())
+    plain["annotations"]["list"][1] |= _IN_WORDS
+    return plain
+
+
+def _rollouts() -> build.AnnotationQuery:
+    """Every step of a rollout, from Prometheus: whether or not anybody pushes annotations to Grafana."""
+    return (
+        build.AnnotationQuery()
+        .name("Rollouts of detectors")
+        .datasource(_SOURCE)
+        .enable(enable=True)
+        .icon_color("purple")
+        .expr(ROLLOUT_STEPS)
+    )
 
 
 def _variable(variable: Variable) -> build.QueryVariable:

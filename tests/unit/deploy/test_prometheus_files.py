@@ -16,7 +16,7 @@ from tests.servers import ROOT, require_debian
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "runbooks"
-FILES = ("recording.yml", "misalignment.yml", "goodhart.yml", "blindness.yml")
+FILES = ("recording.yml", "misalignment.yml", "goodhart.yml", "blindness.yml", "loop.yml")
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 
 
