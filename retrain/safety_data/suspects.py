@@ -1,4 +1,4 @@
-"""Labels that a dataset version of the detectors held back as suspicious: somebody may want to teach something wrong."""
+"""Labels that a dataset version of the detectors held back as suspicious: attempts to teach something wrong."""
 
 from __future__ import annotations
 

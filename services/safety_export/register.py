@@ -16,6 +16,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from detectors.transcript import Frozen
+from services.errors import ServicesError
 
 _SUFFIX: Final = ".json"
 
@@ -62,7 +63,7 @@ class Register:
         self._path(entry.name, entry.folder).unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
-        """All exports. Raises `ValueError` for a file that is none: what it held would go unnoticed."""
+        """All exports. Raises `ServicesError` for a file that is none: what it held would go unnoticed."""
         return [_read(path) for path in sorted(self._folder.glob(f"*{_SUFFIX}"))]
 
     def forget(self, conversations: Collection[str], labels: Collection[str]) -> Found:
@@ -107,4 +108,4 @@ def _read(path: Path) -> Entry:
     try:
         return Entry.model_validate_json(path.read_bytes())
     except ValidationError:
-        raise ValueError(f"{path}: not an entry of an export") from None
+        raise ServicesError(f"{path}: not an entry of an export; put it right, or take it away") from None

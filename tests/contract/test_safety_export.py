@@ -21,6 +21,7 @@ from retrain.safety_data.judged import Outcome
 from retrain.safety_data.rows import Origin
 from retrain.safety_data.thinning import thin
 from services.archive import conversation_digest
+from services.errors import ServicesError
 from services.privacy.recognisers import built_in
 from services.privacy.redaction import Redactor
 from services.safety_export.configured import held_out_names
@@ -330,5 +331,5 @@ def test_an_erasure_that_is_killed_at_the_exports_is_done_again_whole(
 def test_an_entry_of_the_register_that_cannot_be_read_is_no_export_less(plant: Plant, tmp_path: Path) -> None:
     (tmp_path / "register").mkdir()
     (tmp_path / "register" / "safety-0.json").write_text("{")
-    with pytest.raises(ValueError, match=r"safety-0\.json"):
+    with pytest.raises(ServicesError, match=r"safety-0\.json"):
         plant.register.forget(["c"], [])
