@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -16,13 +17,14 @@ from services.rollout.tallies import Tallies
 from services.store import Database
 
 _FRESH_FOR: Final = timedelta(seconds=5)
+_PATIENCE: Final = timedelta(seconds=2)
 HISTORY: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`compared` is None without a candidate, and while somebody else is counting for the first time. `history`: the
-    last revisions, newest first.
+    """`compared` is None without a candidate, and while it is counted for the first time, if that takes long.
+    `history`: the last revisions, newest first.
     """
 
     rollout: Rollout
@@ -30,16 +32,34 @@ class Seen:
     history: tuple[Rollout, ...]
 
 
-class Lookout:
-    """May be asked by several threads: one of them counts, and the others get what was counted before."""
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    rollout: Rollout
+    compared: Compared
 
-    def __init__(self, database: Database, revisions: Revisions, policy: Policy, clock: Callable[[], datetime]) -> None:
+
+class Lookout:
+    """May be asked by several threads: one thread counts for all of them, and nobody waits long for it."""
+
+    def __init__(
+        self,
+        database: Database,
+        revisions: Revisions,
+        policy: Policy,
+        clock: Callable[[], datetime],
+        *,
+        patience: timedelta = _PATIENCE,
+    ) -> None:
+        """`patience`: how long who asks waits for a count that takes longer; then they get the one before, or none."""
         self._revisions = revisions
         self._tallies = Tallies(database)
         self._policy = policy
         self._clock = clock
-        self._counting = Lock()
-        self._kept: tuple[Rollout, Compared] | None = None
+        self._patience = patience
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="lookout")
+        self._lock = Lock()
+        self._counting: Future[_Counted] | None = None
+        self._kept: _Counted | None = None
         self._history: tuple[Rollout, ...] = ()
 
     def look(self) -> Seen | None:
@@ -56,15 +76,25 @@ class Lookout:
     def _compared(self, rollout: Rollout) -> Compared | None:
         if rollout.candidate is None:
             return None
-        now, kept = self._clock(), self._kept
-        mine = kept[1] if kept is not None and kept[0] == rollout else None
-        if mine is not None and now - mine.counted_at < _FRESH_FOR:
-            return mine
-        if not self._counting.acquire(blocking=False):
-            return mine
+        kept = self._kept
+        known = kept.compared if kept is not None and kept.rollout == rollout else None
+        if known is not None and self._clock() - known.counted_at < _FRESH_FOR:
+            return known
         try:
-            found = compared(rollout, self._tallies.compare(rollout, now), self._policy, now)
-            self._kept = (rollout, found)
-            return found
-        finally:
-            self._counting.release()
+            counted = self._count_of(rollout).result(self._patience.total_seconds())
+        except TimeoutError:
+            return known
+        return counted.compared if counted.rollout == rollout else known
+
+    def _count_of(self, rollout: Rollout) -> Future[_Counted]:
+        """The one that is under way, or a new one."""
+        with self._lock:
+            if self._counting is None or self._counting.done():
+                self._counting = self._worker.submit(self._count, rollout)
+            return self._counting
+
+    def _count(self, rollout: Rollout) -> _Counted:
+        now = self._clock()
+        found = _Counted(rollout, compared(rollout, self._tallies.compare(rollout, now), self._policy, now))
+        self._kept = found
+        return found
