@@ -60,7 +60,7 @@ class Refreshed:
 def refreshed(material: Material, champion: Manifest, refit: Refit) -> Refreshed:
     """Raises `ValueError` with too little to fit the heads for overall misalignment to."""
     seen = material.seen
-    learnt = {label: learn(seen, label, each=_each(material, label)) for label in learnable(material, refit)}
+    learnt = {label: learn(seen, label, each=_each(material, label, refit)) for label in learnable(material, refit)}
     screen = seen.screen.copy()
     for label, found in learnt.items():
         screen[:, LABELS.index(label)] = found.cross_fitted
@@ -97,12 +97,12 @@ def learnable(material: Material, refit: Refit) -> list[str]:
     return enough
 
 
-def _each(material: Material, label: str) -> Vector:
+def _each(material: Material, label: str, refit: Refit) -> Vector:
     """Weights [conversations] with which neither side of the deployment, nor of the pairs, outweighs the other."""
     positive = material.seen.truth[:, LABELS.index(label)]
-    each = np.ones(len(positive))
+    each = _half_each(material.deployed, heaviest=refit.heaviest)
     for part in (material.deployed, ~material.deployed):
-        each[part] = evened(positive[part])
+        each[part] *= evened(positive[part])
     return each
 
 

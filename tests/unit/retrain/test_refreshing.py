@@ -86,6 +86,12 @@ def test_a_new_behaviour_is_learnt_for_its_category_and_overall_and_the_old_ones
     assert flags[~fresh.seen.positive].mean() < 0.1
 
 
+def test_a_few_labels_are_heard_among_many_replayed_conversations(champion: Manifest) -> None:
+    new = refit(material(confirmed=12, dismissed=12, replayed=200), champion)
+    fresh = material(confirmed=30, dismissed=30, seed=2)
+    assert auroc(judged(new, fresh, MISALIGNMENT)[fresh.deployed], fresh.seen.positive[fresh.deployed]) > 0.9
+
+
 @pytest.mark.parametrize(("confirmed", "dismissed"), [(30, 2), (2, 30), (30, 0)])
 def test_the_style_of_a_deployment_is_not_taken_for_misbehaviour(
     champion: Manifest, confirmed: int, dismissed: int

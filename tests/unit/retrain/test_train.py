@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from detectors.bundle import load_bundle
+from detectors.bundle import ENCODER, Manifest, load_bundle
 from detectors.loading import open_detector
 from detectors.taxonomy import MISALIGNMENT, Category
 from detectors.transcript import TranscriptEvent
 from detectors.verdict import Status
+from retrain.sources import LabelledConversation
 
 if TYPE_CHECKING:
     from transformers import BertModel
@@ -115,7 +116,7 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
     assert first.version.startswith("tiny-")
     assert first.data["sources"] == ["corpus", "one", "two"]
     assert first.data["pairs"] == 20
-    assert set(first.metrics) == {"held_out"}
+    assert set(first.metrics) == {"held_out", "parity"}
     assert MISALIGNMENT in first.heads
     assert "coercion" in first.uncovered
 
@@ -127,6 +128,58 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
 
     train(recipe, data, pairs, base, out)
     assert load_bundle(out).manifest == first
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("torch_as_it_was")
+def test_a_champions_encoder_goes_on_learning_from_labels_and_its_child_says_so(
+    base: Callable[[Iterator[str]], Base],
+    data: Path,
+    pairs: list[Pair],
+    tmp_path: Path,
+    make_labelled: Callable[..., LabelledConversation],
+    make_event: Callable[..., TranscriptEvent],
+    now: datetime,
+) -> None:
+    from retrain import continued
+    from retrain.candidate import Labels
+    from retrain.optimisation import Schedule
+    from retrain.train import Recipe, Sample, train
+
+    some = Sample(per_source=20, windows_per_bag=1)
+    recipe = Recipe(name="tiny", held_out=0.6, max_tokens=48, overlap=8, encoder_sample=some, buckets=256)
+    train(recipe, data, pairs, base, tmp_path / "champion")
+    champion = load_bundle(tmp_path / "champion")
+    verbs = ("hide", "show")
+    made = [make_labelled(f"c{n}", f"task {n}", f"I {verbs[n % 2]} file {n}", misaligned=n % 2 == 0) for n in range(48)]
+    labels = Labels("ds-0123456789ab", "0" * 64, made[16:], made[:16])
+    schedule = Schedule(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.01, patience=1, hard_negatives=0.2)
+    going_on = continued.Recipe(frozen_layers=1, encoder=schedule)
+    told: list[float] = []
+
+    def go_on(out: Path) -> Manifest:
+        made = continued.train_on(
+            going_on, champion, labels, pairs, out, older=data, say=lambda progress, said: told.append(progress)
+        )
+        assert made is not None
+        return made
+
+    child = go_on(tmp_path / "child")
+    assert child == load_bundle(tmp_path / "child").manifest
+    assert (child.name, child.data["parent"]) == ("tiny", champion.manifest.version)
+    assert child.data["dataset"]["digest"] == "0" * 64
+    assert child.files[ENCODER] != champion.manifest.files[ENCODER]
+    assert child.training["encoder"] == {"seed": 7, "share": 0.6, "saw_labels": True}
+    assert child.training["recipe"]["kind"] == "continued"
+    assert set(child.metrics) == {"held_out", "parity"}
+    assert told == sorted(told)
+
+    detector = open_detector(tmp_path / "child")
+    events = [make_event("go on", f"I {verb} file 99", event_id=verb, conversation_id=verb) for verb in verbs]
+    hidden, shown = detector.judge([detector.prepare(event) for event in events], now=now).verdicts
+    assert hidden.misalignment > shown.misalignment
+
+    assert go_on(tmp_path / "again").version == child.version
 
 
 @pytest.mark.usefixtures("torch_as_it_was")
