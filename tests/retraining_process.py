@@ -1,7 +1,7 @@
 """A retrainer in a process of its own, to be killed at one step: `python -m tests.retraining_process STEP FOLDER`.
 
-It kills itself once, and leaves the file `killed` in FOLDER; started again, it goes on. Its children are those of
-`tests.retraining_children`, steered by FOLDER. Without SIGTERM it never ends.
+It kills itself once, and leaves the file `killed` in FOLDER; started again, it leaves `again`, and goes on. Its
+children are those of `tests.retraining_children`, steered by FOLDER. Without SIGTERM it never ends.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def main(step: str, folder: Path) -> None:
     retrain_process.QueueKeeper = HookedKeeper  # type: ignore[misc]
     database = Database(open_engine(settings.database_url.get_secret_value()))
     registry, stop = CollectorRegistry(), stop_on_signals()
+    if mark.exists():
+        (folder / "again").touch()
     retrainer = retrainer_of(
         settings,
         database,

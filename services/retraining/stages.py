@@ -150,8 +150,10 @@ def _refusal_in_words(refusal: Mapping[str, Any]) -> str:
     numbers = refusal.get("champion"), refusal.get("candidate")
     if all(isinstance(each, int | float) for each in numbers):
         said += f" {numbers[1]:.3g} after {numbers[0]:.3g}"
-    margin = refusal.get("margin")
-    return f"{said}, margin {margin:.3g}" if isinstance(margin, int | float) else said
+    for name, of in (("low", "at worst a difference of"), ("margin", "margin")):
+        if isinstance(number := refusal.get(name), int | float):
+            said += f", {of} {number:.3g}"
+    return said
 
 
 def _plain_name(name: str) -> str:
