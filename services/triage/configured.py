@@ -27,7 +27,8 @@ def salt_of(database: Database) -> bytes:
 
 
 def actions_of(settings: Settings, salt: bytes) -> Actions:
-    """The rules of the house, as configured."""
+    """The rules of the house, as configured. What people write is masked like what was said."""
+    redactor = redactor_of(settings)
     return Actions(
         queue_topic=settings.topic("retraining.queue"),
         alert_topic=settings.topic("alerts"),
@@ -35,6 +36,7 @@ def actions_of(settings: Settings, salt: bytes) -> Actions:
         undo_for=timedelta(seconds=settings.undo_seconds),
         second_share=settings.second_review_share,
         silence_for=timedelta(hours=settings.silence_hours),
+        redact=lambda text: redactor.redact(text).text,
     )
 
 

@@ -148,8 +148,8 @@ class Deciding(Rules):
             disposition=decision.disposition,
             category=decision.category.value if decision.category else None,
             spans=decision.spans,
-            corrected_answer=decision.corrected_answer,
-            comment=decision.comment,
+            corrected_answer=self._masked(decision.corrected_answer),
+            comment=self._masked(decision.comment),
             source=source,
             blind=source is Source.SECOND or not any(each.reviewer != actor.name for each in others),
             seconds=decision.seconds,
@@ -159,6 +159,9 @@ class Deciding(Rules):
         )
         labels.add(tx, label)
         return label
+
+    def _masked(self, written: str | None) -> str | None:
+        return None if written is None else self.redact(written)
 
     def _standing_of(self, tx: Transaction, actor: Actor, case: Case, conversation_id: str) -> Label | None:
         """The person's own decision that nothing supersedes; second looks stand for themselves."""

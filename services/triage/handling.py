@@ -64,14 +64,14 @@ class Handling(Rules):
     def comment(self, tx: Transaction, actor: Actor, case_id: UUID, words: str, now: datetime) -> Case:
         """Adds a comment. It needs no version: nobody's work is lost by it."""
         case = visible(tx, actor, case_id)
-        cases.add_event(tx, case, actor.name, "commented", now, {"text": words, "version": case.version})
+        cases.add_event(tx, case, actor.name, "commented", now, {"text": self.redact(words), "version": case.version})
         audit.append(tx, now, actor.name, "case.comment", str(case_id), {})
         return case
 
     def link(self, tx: Transaction, actor: Actor, case_id: UUID, url: str, title: str, now: datetime) -> Case:
         """Adds a link to somewhere else."""
         case = visible(tx, actor, case_id)
-        told = {"url": url, "title": title, "version": case.version}
+        told = {"url": url, "title": self.redact(title), "version": case.version}
         cases.add_event(tx, case, actor.name, "linked", now, told)
         audit.append(tx, now, actor.name, "case.link", str(case_id), {})
         return case

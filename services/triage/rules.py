@@ -33,7 +33,7 @@ class Actor:
 @dataclass(frozen=True)
 class Rules:
     """Rules of the house: how long a decision can be taken back for nothing, which share is looked at twice, how long
-    alerts are silenced, and where things go that leave.
+    alerts are silenced, what is masked of what people write, and where things go that leave.
     """
 
     queue_topic: str
@@ -42,6 +42,7 @@ class Rules:
     undo_for: timedelta = timedelta(seconds=10)
     second_share: float = 0.1
     silence_for: timedelta = timedelta(hours=24)
+    redact: Callable[[str], str] = str
     new_id: Callable[[], UUID] = uuid4
 
     def _changed(

@@ -476,3 +476,20 @@ def test_everything_that_was_done_is_in_the_audit_log_without_what_people_wrote(
     assert [entry.action for entry in entries] == ["case.acknowledged", "case.comment", "case.link", "case.decided"]
     assert {entry.actor for entry in entries} == {"ada"}
     assert "secret" not in str(entries)
+
+
+def test_what_people_write_is_masked_before_it_is_stored_or_leaves(store: Store) -> None:
+    (case,) = opened(store, "c1")
+    masking = Actions("q", "a", SALT, second_share=0.0, redact=lambda text: text.replace("ada@example.org", "*" * 15))
+    wrote = CONFIRMED.model_copy(
+        update={"corrected_answer": "Ask ada@example.org.", "comment": "ada@example.org knows"}
+    )
+    with store.database.write() as tx:
+        masking.decide(tx, ADA, case.case_id, case.version, wrote, NOW)
+        masking.comment(tx, ADA, case.case_id, "told ada@example.org", NOW)
+    with store.database.read() as tx:
+        (label,) = labels.of_case(tx, case.case_id)
+        told = [each.data for each in cases.events(tx, case.case_id)]
+    assert (label.corrected_answer, label.comment) == (f"Ask {'*' * 15}.", f"{'*' * 15} knows")
+    assert "ada@example.org" not in str(told)
+    assert all("ada@example.org" not in str(message.value) for message in messages(store))
