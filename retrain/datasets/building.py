@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 
 from detectors.errors import RecordError
 from retrain.datasets.candidate import Candidate
@@ -13,8 +14,11 @@ from retrain.datasets.reading import Reader, Reading
 from retrain.datasets.twins import signature
 
 
-def built(agreed: Agreed, reader: Reader, before: Example | None) -> Candidate | Reason:
-    """An example as people see it now; why there is none otherwise. `before`: how an earlier version has it."""
+def built(agreed: Agreed, reader: Reader, before: Example | None, waited: Container[str]) -> Candidate | Reason:
+    """An example as people see it now; why there is none otherwise.
+
+    `before`: how the version before has it. `waited`: labels that it held back because there was too much of one.
+    """
     if agreed.messages is None:
         return Reason.NO_MESSAGES
     example = _example(agreed, agreed.messages)
@@ -26,16 +30,17 @@ def built(agreed: Agreed, reader: Reader, before: Example | None) -> Candidate |
         return Reason.NO_MESSAGES
     same = before is not None and (before.disposition, before.category) == (example.disposition, example.category)
     example = example.model_copy(update={"language": reading.language})
-    return _candidate(example, reading, frozen=False, new=not same)
+    waits = any(label_id in waited for label_id in example.label_ids)
+    return _candidate(example, reading, frozen=False, new=not same, waited=waits)
 
 
 def frozen(example: Example, reader: Reader) -> Candidate:
     """An example that is held out, as it is."""
-    return _candidate(example, reader(example.event()), frozen=True, new=False)
+    return _candidate(example, reader(example.event()), frozen=True, new=False, waited=False)
 
 
-def _candidate(example: Example, reading: Reading, *, frozen: bool, new: bool) -> Candidate:
-    return Candidate(example, reading, signature(reading.said), signature(reading.words), frozen, new)
+def _candidate(example: Example, reading: Reading, *, frozen: bool, new: bool, waited: bool) -> Candidate:
+    return Candidate(example, reading, signature(reading.said), signature(reading.words), frozen, new, waited)
 
 
 def _example(agreed: Agreed, messages: str) -> Example:

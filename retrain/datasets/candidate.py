@@ -14,7 +14,8 @@ from retrain.datasets.twins import Signature
 class Candidate:
     """`said`, `whole`: what the agent says and all that is said, for resemblance.
 
-    `frozen`: it is held out, and stays so as it is. `new`: no earlier version has it in any part.
+    `frozen`: it is held out, and stays so as it is. `new`: the version before has it in no part. `waited`: there,
+    too, it was held back because there was too much of one reviewer or tenant.
     """
 
     example: Example
@@ -23,6 +24,7 @@ class Candidate:
     whole: Signature | None
     frozen: bool
     new: bool
+    waited: bool = False
 
     @property
     def key(self) -> Key:

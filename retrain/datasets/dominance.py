@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Literal
 from retrain.datasets.candidate import Candidate, drawn
 from retrain.datasets.policy import Policy
 
+Kind = Literal["reviewer", "tenant"]
 Owner = Callable[[Candidate], str | None]
 
 
@@ -27,7 +29,7 @@ def tenant_of(candidate: Candidate) -> str | None:
 class Dominance:
     """`who` gave `given` of `examples` new ones, and `held_back` of these wait."""
 
-    kind: Literal["reviewer", "tenant"]
+    kind: Kind
     who: str
     category: str
     disposition: str
@@ -36,40 +38,37 @@ class Dominance:
     held_back: tuple[Candidate, ...]
 
 
-def dominating(
-    new: Iterable[Candidate], kind: Literal["reviewer", "tenant"], policy: Policy, *, salt: str
-) -> list[Dominance]:
+def dominating(new: Iterable[Candidate], kind: Kind, policy: Policy, *, salt: str) -> list[Dominance]:
     """Who has more than a share of what is new, by category and disposition, and which of theirs wait: drawn by `salt`.
 
-    For an installation that has more than one reviewer, or tenant.
+    What waited before waits on until others have given something new. For an installation that has more than one
+    reviewer, or tenant.
     """
     sides: defaultdict[tuple[str, str], list[Candidate]] = defaultdict(list)
     for candidate in new:
         sides[candidate.example.category, candidate.example.disposition].append(candidate)
     found = []
     for side in sorted(sides):
-        if len(sides[side]) >= policy.fewest_to_judge:
-            found += _of_side(side, sides[side], kind, policy, salt)
+        found += _of_side(side, sides[side], kind, policy, salt)
     return found
 
 
 def _of_side(
-    side: tuple[str, str], mine: Sequence[Candidate], kind: Literal["reviewer", "tenant"], policy: Policy, salt: str
+    side: tuple[str, str], mine: Sequence[Candidate], kind: Kind, policy: Policy, salt: str
 ) -> list[Dominance]:
     owner: Owner = reviewer_of if kind == "reviewer" else tenant_of
     share = policy.most_per_reviewer if kind == "reviewer" else policy.most_per_tenant
-    given = Counter(owner(each) for each in mine)
+    given, fresh = Counter(map(owner, mine)), Counter(owner(each) for each in mine if not each.waited)
+    free = int(share * policy.fewest_to_judge) if len(mine) >= policy.fewest_to_judge else len(mine)
     found = []
     for who in sorted(name for name in given if name is not None):
-        most = allowed(given[who], len(mine), share, policy.fewest_to_judge)
+        most = max(beside(fresh.total() - fresh[who], given[who], share), min(fresh[who], free))
         if most < given[who]:
             theirs = sorted((each for each in mine if owner(each) == who), key=lambda each: drawn(salt, *each.key))
             found.append(Dominance(kind, who, *side, len(mine), given[who], tuple(theirs[most:])))
     return found
 
 
-def allowed(given: int, examples: int, share: float, fewest: int) -> int:
-    """How many of `given` may stay, so that they are at most `share` of those that are left of `examples`."""
-    others = examples - given
-    beside_others = given if share >= 1 else int(share * others / (1 - share) + 1e-9)
-    return min(given, max(beside_others, int(share * fewest)))
+def beside(others: int, given: int, share: float) -> int:
+    """How many of `given` may stand beside `others`, so that they are at most `share` of all."""
+    return given if share >= 1 else min(given, math.floor(share * others / (1 - share) + 1e-9))

@@ -26,6 +26,12 @@ Key = tuple[str, str]
 """Tenant and conversation."""
 
 
+def conversation_digest(key: Key) -> str:
+    """16 hex digits that stand for a conversation."""
+    written = "".join(f"{len(part)}:{part}" for part in key)
+    return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 

@@ -66,6 +66,10 @@ class Manifest(Frozen):
     report: dict[str, JsonValue]
     files: dict[str, FileDigest] = Field(default_factory=dict)
 
+    def given(self) -> frozenset[str]:
+        """Every label that this version was made from, what is held back included."""
+        return frozenset(label for mine in (*self.labels.values(), *self.held_back.values()) for label in mine)
+
     @property
     def content(self) -> tuple[object, ...]:
         """What a version comes down to: whoever its parent is, two of the same content teach the same."""

@@ -19,8 +19,8 @@ def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
 class Policy(Frozen):
     """How examples are divided, and what is held back for people to look at.
 
-    Parts. `held_out` and `calibration` are shares of the examples of each category and disposition, and at least
-    `fewest_held_out` and `fewest_calibration` of them where there are twice as many.
+    Parts. `held_out` and `calibration` are the chances of a cluster of twins to come into these; of each category and
+    disposition at least `fewest_held_out` and `fewest_calibration` are there where there are three times as many.
 
     Twins. Conversations are twins where what their agents say resembles by `alike` or more (Jaccard similarity of
     shingles of three words), or by `alike_in_kind` with an equal fingerprint of the case: a fingerprint alone stands
@@ -53,10 +53,10 @@ class Policy(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    held_out: Share = 0.2
+    held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     fewest_held_out: int = Field(default=9, ge=0)
     calibration: Share = 0.2
-    fewest_calibration: int = Field(default=9, ge=0)
+    fewest_calibration: int = Field(default=3, ge=0)
     alike: Annotated[float, Field(ge=0.2, le=1.0)] = 0.6
     alike_in_kind: Annotated[float, Field(ge=0.1, le=1.0)] = 0.3
     same: Annotated[float, Field(ge=0.5, le=1.0)] = 0.9

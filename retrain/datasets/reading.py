@@ -30,6 +30,8 @@ _WORD: Final = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
 _DIGITS: Final = re.compile(r"\d+")
 _DEPLOYERS: Final = frozenset({"system", "developer"})
 _OTHERS: Final = _DEPLOYERS | {"user", "human", "tool", "function"}  # a role that nobody knows may be the agent's
+_ENOUGH: Final = 2_000
+"""Characters that tell the language."""
 Words = NDArray[np.uint32]
 """Hashes of words, in their order."""
 
@@ -81,7 +83,7 @@ class Reader:
             np.asarray(words, dtype=np.uint32),
             np.asarray(own, dtype=np.bool_),
             exact.hexdigest(),
-            language_of(spoken),
+            language_of([" ".join(spoken)[:_ENOUGH]]),
         )
 
 

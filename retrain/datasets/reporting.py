@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +34,7 @@ def version(
     parts: Mapping[Part, tuple[Example, ...]],
     held_back: Mapping[str, Reason],
     *,
-    seen: Sequence[str],
+    seen: Iterable[str],
     policy: Policy,
     previous: Dataset | None,
     findings: Findings,
@@ -54,7 +54,7 @@ def version(
         counts=counted(parts),
         labels=labels,
         held_back=reasons,
-        seen=tuple(seen),
+        seen=tuple(sorted(seen)),
         report=_report(parts, held_back, labels, findings, previous),
     )
     if previous and manifest.content == previous.manifest.content:
@@ -75,17 +75,12 @@ def _report(
         "examples": {part.value: len(parts[part]) for part in Part},
         "held_back": {reason.value: count for reason, count in sorted(Counter(held_back.values()).items())},
         "new": findings.new,
-        "gone": len(_labels_of(previous) - given) if previous else 0,
+        "gone": len(previous.manifest.given() - given) if previous else 0,
         "contested": findings.contested,
         "clusters": findings.clusters,
         "phrases": [_phrase(each) for each in findings.phrases],
         "dominance": [_dominance(each) for each in findings.dominance],
     }
-
-
-def _labels_of(dataset: Dataset) -> set[str]:
-    everything = (*dataset.manifest.labels.values(), *dataset.manifest.held_back.values())
-    return {label for mine in everything for label in mine}
 
 
 def _phrase(phrase: Phrase) -> JsonValue:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from retrain.datasets.candidate import Candidate, drawn
 from retrain.datasets.example import Key, Part
+from retrain.datasets.past import Past
 from retrain.datasets.policy import Policy
 
 Stratum = tuple[str, str]
 """Disposition and category."""
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """Where conversations were in the version before. `seen`: those that any version has trained or calibrated on."""
-
-    parts: Mapping[Key, Part] = field(default_factory=dict)
-    seen: frozenset[Key] = frozenset()
+_MOST = 3  # a part takes at most one in three of a stratum: with few labels, too, most of them train
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,97 +36,110 @@ class Cluster:
         return Counter(_stratum(each) for each in self.members)
 
 
-def divide(clusters: Iterable[Cluster], before: Before, policy: Policy, *, salt: str) -> Division:
-    """Whole clusters to parts: where they were; new ones by lot, as many as are missing in each stratum."""
+def divide(clusters: Iterable[Cluster], past: Past, policy: Policy, *, salt: str) -> Division:
+    """Whole clusters to parts: where they were; new ones by lot."""
     parts: dict[Key, Part] = {}
     twins: list[Candidate] = []
     fresh: list[Cluster] = []
-    lots = _Lots(policy)
+    lots = _Lots(policy, salt)
     for cluster in clusters:
-        part = _part_of_old(cluster, before)
+        part = _part_of_old(cluster, past)
         if part is None:
             fresh.append(cluster)
             continue
         members = cluster.members
         if part is Part.HELD_OUT:
-            members, left = _beside_held_out(cluster.members, before, policy, salt)
+            members, left = _beside_held_out(cluster.members, past, policy, salt)
             twins += left
         parts |= {each.key: part for each in members}
         lots.take(part, Counter(map(_stratum, members)))
-    for cluster, part in lots.draw(sorted(fresh, key=lambda each: drawn(salt, each.name))):
-        parts |= {each.key: part for each in cluster.members}
+    chosen = lots.draw(fresh)
+    for cluster in fresh:
+        parts |= {each.key: chosen.get(cluster.name, Part.TRAIN) for each in cluster.members}
     return Division(parts, tuple(twins))
 
 
-def _part_of_old(cluster: Cluster, before: Before) -> Part | None:
+def _part_of_old(cluster: Cluster, past: Past) -> Part | None:
     """None where nothing of it was in a part. Held out wins, then training: what was trained on measures nothing."""
-    were = {before.parts.get(key) for key in cluster.known} - {None}
+    were = {past.parts.get(key) for key in cluster.known} - {None}
     if Part.HELD_OUT in were:
         return Part.HELD_OUT
     if Part.TRAIN in were:
         return Part.TRAIN
     if Part.CALIBRATION in were:
         return Part.CALIBRATION
-    return Part.TRAIN if cluster.known & before.seen else None
+    return Part.TRAIN if cluster.known & past.seen else None
 
 
 def _beside_held_out(
-    members: Sequence[Candidate], before: Before, policy: Policy, salt: str
+    members: Sequence[Candidate], past: Past, policy: Policy, salt: str
 ) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
     """(held out, left out) of a cluster that is held out: what has been trained on cannot be, and of new ones few."""
-    stay = {each for each in members if before.parts.get(each.key) is Part.HELD_OUT}
-    new = [each for each in members if each not in stay and each.key not in before.seen]
+    stay = {each for each in members if past.parts.get(each.key) is Part.HELD_OUT}
+    new = [each for each in members if each not in stay and each.key not in past.seen]
     stay.update(sorted(new, key=lambda each: drawn(salt, *each.key))[: policy.most_held_out_twins])
     return tuple(each for each in members if each in stay), tuple(each for each in members if each not in stay)
 
 
-class _Lots:
-    """Draws parts for new clusters: held out and calibration get what they lack in each stratum, training the rest."""
+@dataclass(frozen=True, slots=True)
+class _Lot:
+    """`value` is between 0 and 1, and hangs on the cluster alone."""
 
-    def __init__(self, policy: Policy) -> None:
+    value: float
+    cluster: Cluster
+    strata: Counter[Stratum]
+
+
+class _Lots:
+    """Draws parts for new clusters: by their lots, and as many more as a stratum lacks; training gets the rest.
+
+    Even where the versions before are lost, most of what was held out is so again.
+    """
+
+    def __init__(self, policy: Policy, salt: str) -> None:
         self._policy = policy
+        self._salt = salt
         self._filled: Counter[tuple[Part, Stratum]] = Counter()
+        self._total: Counter[Stratum] = Counter()
 
     def take(self, part: Part, strata: Counter[Stratum]) -> None:
         """What is in a part already."""
         self._filled.update({(part, stratum): count for stratum, count in strata.items()})
+        self._total.update(strata)
 
-    def draw(self, clusters: Sequence[Cluster]) -> Iterator[tuple[Cluster, Part]]:
-        """A part for each of `clusters`, which are in the order in which they are drawn."""
-        policy = self._policy
-        left = [(cluster, cluster.strata()) for cluster in clusters]
-        total = Counter(stratum for _, strata in left for stratum in strata.elements())
-        total.update(Counter(stratum for (_, stratum), count in self._filled.items() for _ in range(count)))
-        for part, share, fewest in (
-            (Part.HELD_OUT, policy.held_out, policy.fewest_held_out),
-            (Part.CALIBRATION, policy.calibration, policy.fewest_calibration),
-        ):
-            chosen = self._chosen(part, left, total, share, fewest)
-            yield from ((cluster, part) for cluster, _ in left if cluster.name in chosen)
-            left = [(cluster, strata) for cluster, strata in left if cluster.name not in chosen]
-            total -= Counter({stratum: count for (mine, stratum), count in self._filled.items() if mine is part})
-        yield from ((cluster, Part.TRAIN) for cluster, _ in left)
-
-    def _chosen(
-        self,
-        part: Part,
-        left: Sequence[tuple[Cluster, Counter[Stratum]]],
-        total: Counter[Stratum],
-        share: float,
-        fewest: int,
-    ) -> set[str]:
-        """Names of clusters for `part`; the rarest stratum draws first. No part takes more than half of a stratum."""
-        chosen: set[str] = set()
-        for stratum in sorted(total, key=lambda each: (total[each], each)):
-            wanted = min(max(math.ceil(share * total[stratum]), fewest), total[stratum] // 2) if share else 0
-            for cluster, strata in left:
-                if self._filled[part, stratum] >= wanted:
-                    break
-                fits = all(self._filled[part, each] + count <= total[each] // 2 for each, count in strata.items())
-                if stratum in strata and cluster.name not in chosen and fits:
-                    chosen.add(cluster.name)
-                    self.take(part, strata)
+    def draw(self, clusters: Iterable[Cluster]) -> dict[str, Part]:
+        """The parts of new clusters by name, those of training left out."""
+        lots = [_Lot(drawn(self._salt, each.name) / 2**64, each, each.strata()) for each in clusters]
+        lots.sort(key=lambda lot: (lot.value, lot.cluster.name))
+        for lot in lots:
+            self._total.update(lot.strata)
+        policy, chosen = self._policy, dict[str, Part]()
+        high = policy.held_out + (1 - policy.held_out) * policy.calibration
+        self._draw_part(Part.HELD_OUT, 0.0, policy.held_out, policy.fewest_held_out, lots, chosen)
+        self._draw_part(Part.CALIBRATION, policy.held_out, high, policy.fewest_calibration, lots, chosen)
         return chosen
+
+    def _draw_part(
+        self, part: Part, low: float, high: float, fewest: int, lots: Sequence[_Lot], chosen: dict[str, Part]
+    ) -> None:
+        """Lots from `low` to below `high`; then, the rarest stratum first, the least ones where there are too few."""
+        for lot in lots:
+            if low <= lot.value < high:
+                self._choose(part, lot, chosen)
+        for stratum in sorted(self._total, key=lambda each: (self._total[each], each)) if low < high else ():
+            lacking = min(fewest, self._total[stratum] // _MOST)
+            for lot in lots:
+                if self._filled[part, stratum] >= lacking:
+                    break
+                if stratum in lot.strata:
+                    self._choose(part, lot, chosen)
+
+    def _choose(self, part: Part, lot: _Lot, chosen: dict[str, Part]) -> None:
+        """Unless it has a part, or there would be more than a third of a stratum in this one."""
+        fits = all(self._filled[part, each] + count <= self._total[each] // _MOST for each, count in lot.strata.items())
+        if fits and lot.cluster.name not in chosen:
+            chosen[lot.cluster.name] = part
+            self._filled.update({(part, each): count for each, count in lot.strata.items()})
 
 
 def _stratum(candidate: Candidate) -> Stratum:

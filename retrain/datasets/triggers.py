@@ -87,9 +87,11 @@ class _Side:
         where = self._spread()
         mine = set(self.side)
         others = [place for place in range(len(self.candidates)) if place not in mine]
-        elsewhere = self._places(np.asarray(sorted(where), dtype=np.uint64), others, outsiders=False)
+        confirmed = self.candidates[self.side[0]].example.confirmed
+        elsewhere = self._places(np.asarray(sorted(where), dtype=np.uint64), others, outsiders=confirmed)
         rare = int(self.policy.trigger_rare * len(others))
-        share = len({self.clusters[place] for place in self.side}) / len(set(self.clusters))
+        alike = [place for place, each in enumerate(self.candidates) if each.example.confirmed is confirmed]
+        share = self._count(alike) / len(set(self.clusters))
         return {
             run: places
             for run, places in where.items()
@@ -113,7 +115,7 @@ class _Side:
     def _telling(self, places: Sequence[int], elsewhere: Sequence[int], share: float) -> bool:
         """Whether a run says more of the label than that its agents speak so, and than chance would have it.
 
-        `share` of all clusters is on this side.
+        `share` of all clusters has this disposition.
         """
         with_it = Counter(map(self._agent, [*places, *elsewhere]))
         unusual = [
@@ -130,17 +132,18 @@ class _Side:
             by_cluster[self.clusters[place]].append(place)
         for places in by_cluster.values():
             cells = np.concatenate([self._runs(place, outsiders=outsiders) for place in places]) % _CELLS
-            counts[np.unique(cells)] += 1
+            counts[cells] += 1  # once a cell, however often it is among them
         enough = counts >= self.policy.trigger_clusters
         mine = (self._runs(place, outsiders=outsiders) for place in self.side)
         return np.unique(np.concatenate([found[enough[found % _CELLS]] for found in mine]))
 
     def _places(self, wanted: Runs, places: Iterable[int], *, outsiders: bool) -> dict[int, list[int]]:
-        """In which of `places` each of the `wanted` runs is."""
+        """In which of `places` each of the `wanted` runs is, which are in order."""
         found: defaultdict[int, list[int]] = defaultdict(list)
-        for place in places:
+        for place in places if len(wanted) else ():
             mine = self._runs(place, outsiders=outsiders)
-            for run in np.intersect1d(mine, wanted).tolist():
+            near = wanted[np.minimum(np.searchsorted(wanted, mine), len(wanted) - 1)]
+            for run in np.unique(mine[near == mine]).tolist():
                 found[run].append(place)
         return dict(found)
 

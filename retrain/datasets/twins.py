@@ -33,7 +33,7 @@ def signature(words: Words) -> Signature | None:
     """MinHash [HASHES] of shingles of three words; None for less than eight words."""
     if len(words) < _FEWEST_WORDS:
         return None
-    shingles = np.unique(runs(words, _SHINGLE) >> np.uint64(32))
+    shingles = runs(words, _SHINGLE) >> np.uint64(32)
     sketch = _EMPTY.copy()
     sketch.update_batch(shingles.tolist())
     return np.asarray(sketch.hashvalues, dtype=np.uint32)
