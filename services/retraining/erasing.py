@@ -26,7 +26,7 @@ class Erasing:
         self._labels_in = labels_in
         self._shelf = Shelf(workshop.datasets, labels_in)
         self._clock = clock
-        self._swept: frozenset[UUID] | None = None
+        self._swept: int | None = None
 
     def sweep(self, *, again: bool = False) -> int:
         """Takes away dataset versions that hold erased labels; how many. Raises `TransientError`.
@@ -34,15 +34,16 @@ class Erasing:
         Nothing is looked at where nothing was erased since the last time, unless `again`.
         """
         with self._database.read() as tx:
-            erased = frozenset(queued_labels.erased(tx))
-        if erased == self._swept and not again:
-            return 0
+            count = queued_labels.erased_count(tx)
+            if count == self._swept and not again:
+                return 0
+            erased = queued_labels.erased(tx)
         now = self._clock()
         taken = self._shelf.sweep(erased, now)
         for each in taken:
             with self._database.write() as tx:
                 audit.append(tx, now, SYSTEM, "dataset.erased", each.dataset, {"labels": each.labels})
-        self._swept = erased
+        self._swept = count
         return len(taken)
 
     def labels_in(self, run: Run) -> frozenset[UUID]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -44,14 +44,10 @@ class Ledger:
         with self._database.read() as tx:
             return loop.unfinished(tx)
 
-    def labels(self) -> list[dict[str, Any]]:
+    def labels(self) -> Iterator[dict[str, Any]]:
         """What a dataset version is made of."""
         with self._database.read() as tx:
-            return queued_labels.standing(tx)
-
-    def erased(self) -> set[UUID]:
-        with self._database.read() as tx:
-            return queued_labels.erased(tx)
+            yield from queued_labels.standing(tx)
 
     def before(self, run: Run) -> list[Run]:
         """Runs before, newest first, as far as anybody cares."""
@@ -75,7 +71,8 @@ class Ledger:
         """Counts an attempt at the run's stage, before it is made: one that kills us counts as well."""
         begun = replace(run, attempts=run.attempts + 1, progress=0.0)
         with self._database.write() as tx:
-            self._save(tx, begun, now)
+            self._mine(tx, now)
+            _save(tx, begun)
         return begun
 
     def told(self, run: Run, progress: float, said: str, now: datetime) -> bool:
@@ -97,7 +94,7 @@ class Ledger:
             self._mine(tx, now)
             if made_of and not queued_labels.erased(tx).isdisjoint(made_of):
                 return False
-            self._save(tx, after, now)
+            _save(tx, after)
             if after.outcome is not None:
                 self._tell_of_end(tx, after, now)
         return True
@@ -107,11 +104,11 @@ class Ledger:
         told = {name: getattr(run, name) for name in names}
         audit.append(tx, now, SYSTEM, f"retraining.{run.outcome}", str(run.run_id), told)
 
-    def _save(self, tx: Transaction, run: Run, now: datetime) -> None:
-        self._mine(tx, now)
-        if not loop.save(tx, run):
-            raise Interrupted("the run has ended elsewhere")
-
     def _mine(self, tx: Transaction, now: datetime) -> None:
         if not leases.extend(tx, LEASE, self._holder, until=now + self._lease_for):
             raise Interrupted("another process has taken over")
+
+
+def _save(tx: Transaction, run: Run) -> None:
+    if not loop.save(tx, run):
+        raise Interrupted("the run has ended elsewhere")

@@ -65,12 +65,11 @@ class Stages:
 
     def assemble(self, run: Run, watch: Watch) -> Run:
         """Labels become a dataset version. What the same champion has learnt before is nothing new."""
-        labels, before = self.ledger.labels(), self.ledger.before(run)
-        if not labels:
-            return run.ended(Outcome.NOTHING_NEW, "there are no labels", self.clock())
+        before = self.ledger.before(run)
         previous = next(filter(None, (self.workshop.dataset(each.dataset) for each in before)), None)
         with self.workshop.work(run) as work:
-            write_lines(work / "labels.jsonl", labels)
+            if not write_lines(work / "labels.jsonl", self.ledger.labels()):
+                return run.ended(Outcome.NOTHING_NEW, "there are no labels", self.clock())
             argv = self.commands.assemble(work / "labels.jsonl", previous, work / "datasets", self.policy)
             ending = watched(argv, self.workshop.log(run), watch)
             name = ending.facts.get(_NAMED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +106,11 @@ def _linked(file: Path, at: Path) -> None:
         shutil.copy(file, at)
 
 
-def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    """JSON lines, for nobody else to read."""
+def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """JSON lines, for nobody else to read; how many there are."""
+    written = 0
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.writelines(f"{json.dumps(row)}\n" for row in rows)
+        for row in rows:
+            file.write(f"{json.dumps(row)}\n")
+            written += 1
+    return written

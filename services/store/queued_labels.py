@@ -5,7 +5,7 @@ A mark says that its label was there, and nothing else: a record that comes agai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,6 +22,7 @@ from services.store.loop_tables import QueuedLabelRow
 STANDING: Final = "standing"
 WITHDRAWN: Final = "withdrawn"
 ERASED: Final = "erased"
+_AT_ONCE: Final = 100
 _INSERT: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -114,16 +115,23 @@ def _mark(tx: Transaction, fields: dict[str, Any], now: datetime) -> None:
     tx.execute(_INSERT[tx.dialect.name](QueuedLabelRow).values(row).on_conflict_do_nothing())
 
 
-def standing(tx: Transaction) -> list[dict[str, Any]]:
-    """What the queue said of all labels that stand, in the order in which they were given."""
+def standing(tx: Transaction) -> Iterator[dict[str, Any]]:
+    """What the queue said of all labels that stand, in the order in which they were given. Never all in memory."""
     query = select(QueuedLabelRow.record).where(col(QueuedLabelRow.state) == STANDING)
-    return list(tx.execute(query.order_by(col(QueuedLabelRow.labelled_at), col(QueuedLabelRow.label_id))).scalars())
+    query = query.order_by(col(QueuedLabelRow.labelled_at), col(QueuedLabelRow.label_id))
+    yield from tx.execute(query.execution_options(yield_per=_AT_ONCE)).scalars()
 
 
 def erased(tx: Transaction) -> set[UUID]:
     """Labels of which nothing may be left anywhere."""
     query = select(QueuedLabelRow.label_id).where(col(QueuedLabelRow.state) == ERASED)
     return set(tx.execute(query).scalars())
+
+
+def erased_count(tx: Transaction) -> int:
+    """How many these are. It never goes down."""
+    query = select(func.count()).select_from(QueuedLabelRow).where(col(QueuedLabelRow.state) == ERASED)
+    return tx.execute(query).scalar_one()
 
 
 def new(tx: Transaction) -> NewLabels:

@@ -56,7 +56,12 @@ def test_the_status_tells_how_the_loop_stands(named: dict[str, UUID], root: Test
     found = status(root)
     assert [run["number"] for run in found["runs"]] == [2, 1]
     assert found["labels"]["confirmed"] == {"deception": 3}
-    assert found["gate"]["refusals"][0]["examples"][0]["name"] == str(named["acme"])
+    examples = found["gate"]["refusals"][0]["examples"]
+    assert [(each["case_id"], each["conversation_id"]) for each in examples] == [
+        (str(named["acme"]), "gated/1"),
+        (str(named["globex"]), "gated/1"),
+        (None, None),
+    ]
     assert (found["rollout"]["stage"], found["rollout"]["stable"]) == ("canary", STABLE)
     stable, candidate = found["compared"]["arms"]
     assert (stable["arm"], candidate["arm"], candidate["conversations"]) == ("stable", "canary", 30)

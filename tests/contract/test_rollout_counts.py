@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.verdict import Arm, Status, Verdict
-from services.store import Database, labels, rollout, verdicts
+from services.store import Database, Store, labels, rollout, verdicts
 from services.store.rollout import ArmCounts, PairCounts, Pairs, Said, Side, Stretch
 from services.triage.case import Disposition
 from services.triage.label import Label, Source
@@ -205,16 +205,13 @@ def test_what_was_taken_back_or_changed_counts_as_it_stands(database: Database) 
     assert [each.confirmed for each in said(database, CANARY, label(made[1], Disposition.CONFIRMED, at=NOW))] == [False]
 
 
-def test_examples_are_shown_to_who_may_see_their_tenant(database: Database) -> None:
-    mine, theirs = judged(CANARY, "c1"), judged(CANARY, "c2", tenant="globex")
-    made = [label(mine, Disposition.CONFIRMED), label(theirs, Disposition.CONFIRMED)]
-    said(database, CANARY, *made)
-    wanted = [each.label_id for each in made] + [uuid4()]
+def test_cases_are_found_for_who_may_see_their_tenant(database: Database) -> None:
+    store = Store(database.engine)
+    store.record([verdict(event("c1")), verdict(event("c1", tenant="globex"))], [], now=NOW)
+    wanted = [("acme", "c1"), ("globex", "c1"), ("acme", "unknown"), *(("acme", f"x{n}") for n in range(1200))]
     with database.read() as tx:
-        everything = rollout.examples(tx, wanted, None)
-        some = rollout.examples(tx, wanted, frozenset({"acme"}))
-    assert everything.keys() == set(wanted[:2])
-    assert [(each.conversation_id, each.case_id) for each in some.values()] == [("c1", made[0].case_id)]
+        assert rollout.cases_of(tx, wanted, None).keys() == {("acme", "c1"), ("globex", "c1")}
+        assert rollout.cases_of(tx, wanted, frozenset({"acme"})).keys() == {("acme", "c1")}
 
 
 @pytest.fixture(scope="module")

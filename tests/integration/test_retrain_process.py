@@ -82,7 +82,7 @@ def test_the_retrainer_keeps_labels_and_sees_to_the_first_rollout(
     assert (rollout.revision, rollout.stable, rollout.candidate) == (1, champion, None)
     assert registry.versions() == [champion]
     with database.read() as tx:
-        assert len(queued_labels.standing(tx)) == 3
+        assert len(list(queued_labels.standing(tx))) == 3
     (letter,) = read_topic(settings, f"{topic}.dead")
     assert letter.value == b"{"
     assert "settled" not in (tmp_path / "log").read_text()
