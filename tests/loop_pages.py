@@ -12,10 +12,8 @@ from deploy.rollout import steps
 from deploy.rollout.state import SYSTEM, first
 from detectors.verdict import Arm
 from services.retraining.run import Outcome, Run, Stage
-from services.store import labels, loop, queued_labels, verdicts
+from services.store import loop, queued_labels, verdicts
 from services.store.queued_labels import Arrived
-from services.triage.case import Disposition
-from services.triage.label import Label, Source
 from tests.triage_data import NOW, event, verdict
 from tests.web_client import Web
 
@@ -24,12 +22,12 @@ STABLE, CANDIDATE = f"first-{BAD}", "first-ba9876543210"
 
 
 def fill_loop(web: Web, registry: Registry) -> dict[str, UUID]:
-    """Labels of two tenants by their tenant: they are among the examples of the refusal."""
+    """Cases of two tenants by their tenant: they are among the examples of the refusal."""
     now = web.clock()
-    named = {tenant: _labelled(web, tenant) for tenant in ("acme", "globex")}
+    named = {tenant: UUID(web.record("gated/1", tenant=tenant)) for tenant in ("acme", "globex")}
     with web.services.database.write() as tx:
         refused = loop.open_run(tx, _run("schedule", "30 days since the last run"))
-        loop.save(tx, _refused(refused, named))
+        loop.save(tx, _refused(refused))
         running = loop.open_run(tx, replace(_run("manual", f"ada says {BAD}"), requested_by="ada"))
         loop.save(tx, replace(running, stage=Stage.TRAINING, progress=0.4, said=f"epoch 2 {BAD}", attempts=2))
         for number in range(3):
@@ -39,43 +37,16 @@ def fill_loop(web: Web, registry: Registry) -> dict[str, UUID]:
     return named
 
 
-def _labelled(web: Web, tenant: str) -> UUID:
-    case = UUID(web.record("gated", tenant=tenant))
-    made = verdict(event("gated", tenant=tenant))
-    label = Label(
-        label_id=uuid4(),
-        case_id=case,
-        tenant_id=tenant,
-        conversation_id="gated",
-        verdict_id=made.verdict_id,
-        reviewer="ada",
-        disposition=Disposition.CONFIRMED,
-        category=None,
-        spans=(),
-        corrected_answer=None,
-        comment=None,
-        source=Source.TRIAGE,
-        blind=False,
-        seconds=None,
-        supersedes=None,
-        bundle_version="b1",
-        created_at=web.clock(),
-    )
-    with web.services.database.write() as tx:
-        labels.add(tx, label)
-    return label.label_id
-
-
 def _run(trigger: str, reason: str) -> Run:
     return Run(uuid4(), 0, trigger, reason, None, "refresh", Stage.ASSEMBLING, NOW, NOW, champion=STABLE)
 
 
-def _refused(run: Run, named: dict[str, UUID]) -> Run:
+def _refused(run: Run) -> Run:
     said = "source:globex/helpdesk: recall 0.4 after 0.6, margin 0.05"
-    return run.ended(Outcome.REFUSED, said, NOW, candidate=CANDIDATE, dataset="ds-0123456789ab", report=report(named))
+    return run.ended(Outcome.REFUSED, said, NOW, candidate=CANDIDATE, dataset="ds-0123456789ab", report=report())
 
 
-def report(named: dict[str, UUID]) -> dict[str, Any]:
+def report() -> dict[str, Any]:
     """A gate's report, as runs keep it."""
     worse = {"metric": "recall", "champion": 0.6, "candidate": 0.4, "low": -0.31, "high": -0.1, "margin": 0.05}
     measured = {**worse, "groups": 40, "difference": -0.2, "passed": False}
@@ -86,7 +57,7 @@ def report(named: dict[str, UUID]) -> dict[str, Any]:
         {"slice": "source:acme/helpdesk", "status": "measured", "groups": 12, "metrics": [fine]},
         {"slice": f"language:{BAD}", "status": "too_small", "groups": 1, "metrics": []},
     ]
-    examples = [str(named["acme"]), str(named["globex"]), "red-team-7"]
+    examples = ["acme/gated/1", "globex/gated/1", "red-team-7"]
     return {
         "passed": False,
         "champion": STABLE,
@@ -97,7 +68,7 @@ def report(named: dict[str, UUID]) -> dict[str, Any]:
         ],
         "slices": slices,
         "targets": [{"slice": "category:sabotage", "status": "better", "champion": 0.2, "candidate": 0.7}],
-        "assembly": {"parts": {"train": 400, "held_out": 100}, "held_back": {"one_reviewer": 12}},
+        "assembly": {"parts": {"train": 400, "held_out": 100}, "held_back": {"one_reviewer": 12, "who": ["ada"]}},
         "latency": {"anything": True},
     }
 

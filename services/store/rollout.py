@@ -8,7 +8,7 @@ what went before by the one on the conversation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Self
@@ -22,9 +22,10 @@ from sqlmodel import col, select
 from detectors.verdict import Arm, Status
 from services.store.database import Transaction
 from services.store.tables import VerdictRow
-from services.store.triage_tables import LabelRow
+from services.store.triage_tables import CaseConversationRow, LabelRow
 from services.triage.case import Disposition
 
+_AT_ONCE: Final = 500
 _JUDGED: Final = (Disposition.CONFIRMED.value, Disposition.DISMISSED.value)
 
 
@@ -243,21 +244,17 @@ def _of_label(side: Side, since: datetime) -> Select[Any]:
     return sa_select(col(row.verdict_id)).where(*same, *_of(row, side), *_recorded(row, since, None))
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A label that a gate named, and where its case is."""
-
-    label_id: UUID
-    tenant_id: str
-    conversation_id: str
-    case_id: UUID
+Place = tuple[str, str]
+"""Tenant and conversation."""
 
 
-def examples(tx: Transaction, label_ids: Iterable[UUID], tenants: frozenset[str] | None) -> dict[UUID, Example]:
-    """Those of these labels that are there, and that may be seen."""
-    names = ("label_id", "tenant_id", "conversation_id", "case_id")
-    query = sa_select(*(col(getattr(LabelRow, name)) for name in names))
-    query = query.where(col(LabelRow.label_id).in_(list(label_ids)))
-    if tenants is not None:
-        query = query.where(col(LabelRow.tenant_id).in_(tenants))
-    return {row["label_id"]: Example(**row) for row in tx.execute(query).mappings()}
+def cases_of(tx: Transaction, places: Collection[Place], tenants: frozenset[str] | None) -> dict[Place, UUID]:
+    """The cases of those conversations that have one, and that may be seen."""
+    wanted = sorted(place for place in set(places) if tenants is None or place[0] in tenants)
+    row, found = CaseConversationRow, dict[Place, UUID]()
+    key = tuple_(col(row.tenant_id), col(row.conversation_id))
+    for start in range(0, len(wanted), _AT_ONCE):
+        query = sa_select(col(row.tenant_id), col(row.conversation_id), col(row.case_id))
+        rows = tx.execute(query.where(key.in_(wanted[start : start + _AT_ONCE]))).all()
+        found |= {(each[0], each[1]): each[2] for each in rows}
+    return found

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.accounts.principal import Tenants
 from services.retraining.run import Run
 from services.store import rollout
 from services.store.database import Transaction
-from services.store.rollout import Example
+from services.store.rollout import Place
 from services.web.loop.models import ExampleOut, GateOut, MeasuredOut, RefusalOut, SliceOut, TargetOut
 
-_OF_TENANTS: Final = "source:"
+_SOURCE: Final = "source:"
+_NOBODYS: Final = ("corpus/test", "deployment", "other")
+"""Sources that are not called after a tenant."""
 
 
 class _Read(BaseModel):
@@ -53,11 +55,6 @@ class _Target(_Read):
     candidate: float | None = None
 
 
-class _Assembly(_Read):
-    parts: dict[str, float] = {}
-    held_back: dict[str, float] = {}
-
-
 class _Report(_Read):
     passed: bool
     champion: str
@@ -65,7 +62,7 @@ class _Report(_Read):
     refusals: list[_Refusal]
     slices: list[_Slice]
     targets: list[_Target] = []
-    assembly: _Assembly = Field(default_factory=_Assembly)
+    assembly: dict[str, Any] | None = None
 
 
 def gate_of(tx: Transaction, runs: Sequence[Run], tenants: Tenants) -> GateOut | None:
@@ -88,7 +85,8 @@ def _shown(tx: Transaction, run: Run, report: _Report, tenants: Tenants) -> Gate
     refusals = [each for each in report.refusals if _may_see(each.slice, tenants)]
     slices = [each for each in report.slices if _may_see(each.slice, tenants)]
     targets = [each for each in report.targets if _may_see(each.slice, tenants)]
-    known = rollout.examples(tx, _labels(refusals), tenants)
+    named = [place for each in refusals for name in each.examples for place in _places(name)]
+    known = rollout.cases_of(tx, named, tenants)
     return GateOut(
         run=run.number,
         passed=report.passed,
@@ -98,43 +96,44 @@ def _shown(tx: Transaction, run: Run, report: _Report, tenants: Tenants) -> Gate
         slices=[_slice(each) for each in slices],
         targets=[TargetOut(**each.model_dump()) for each in targets],
         hidden=len(report.slices) - len(slices),
-        parts=report.assembly.parts,
-        held_back=report.assembly.held_back,
+        parts=_counts(report.assembly, "parts"),
+        held_back=_counts(report.assembly, "held_back"),
     )
 
 
+def _counts(assembly: Mapping[str, Any] | None, name: str) -> dict[str, float]:
+    """Numbers by name; whatever else is said of a dataset is left out."""
+    found = (assembly or {}).get(name)
+    if not isinstance(found, dict):
+        return {}
+    return {str(key): float(count) for key, count in found.items() if isinstance(count, int | float)}
+
+
 def _may_see(name: str, tenants: Tenants) -> bool:
-    """Sources of labels are called after tenants."""
-    if tenants is None or not name.startswith(_OF_TENANTS):
+    """Sources of people's labels are called after tenants, and their agents."""
+    if tenants is None or not name.startswith(_SOURCE):
         return True
-    source = name.removeprefix(_OF_TENANTS)
-    return any(source == tenant or source.startswith(f"{tenant}/") for tenant in tenants)
+    source = name.removeprefix(_SOURCE)
+    return source in _NOBODYS or any(source == tenant or source.startswith(f"{tenant}/") for tenant in tenants)
 
 
-def _labels(refusals: Sequence[_Refusal]) -> set[UUID]:
-    return {label for each in refusals for name in each.examples if (label := _label(name)) is not None}
+def _places(name: str) -> list[Place]:
+    """What `tenant/conversation` may stand for: both may hold slashes. Rows of Plumbline's own data stand for none."""
+    cuts = [at for at, character in enumerate(name) if character == "/"]
+    return [(name[:at], name[at + 1 :]) for at in cuts]
 
 
-def _label(name: str) -> UUID | None:
-    """None for a row of Plumbline's own data."""
-    try:
-        return UUID(name)
-    except ValueError:
-        return None
-
-
-def _refusal(refusal: _Refusal, known: Mapping[UUID, Example], tenants: Tenants) -> RefusalOut:
+def _refusal(refusal: _Refusal, known: Mapping[Place, UUID], tenants: Tenants) -> RefusalOut:
     shown = [found for name in refusal.examples if (found := _example(name, known, tenants)) is not None]
     fields = refusal.model_dump(exclude={"examples", "passed"})
     return RefusalOut(**fields, passed=False, examples=shown, hidden=len(refusal.examples) - len(shown))
 
 
-def _example(name: str, known: Mapping[UUID, Example], tenants: Tenants) -> ExampleOut | None:
+def _example(name: str, known: Mapping[Place, UUID], tenants: Tenants) -> ExampleOut | None:
     """None for what is another tenant's, or may be."""
-    label = _label(name)
-    found = known.get(label) if label is not None else None
-    if found is not None:
-        return ExampleOut(name=name, case_id=found.case_id, conversation_id=found.conversation_id)
+    for place in _places(name):
+        if place in known:
+            return ExampleOut(name=name, case_id=known[place], conversation_id=place[1])
     return ExampleOut(name=name, case_id=None, conversation_id=None) if tenants is None else None
 
 
