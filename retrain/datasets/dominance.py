@@ -59,10 +59,11 @@ def _of_side(
     owner: Owner = reviewer_of if kind == "reviewer" else tenant_of
     share = policy.most_per_reviewer if kind == "reviewer" else policy.most_per_tenant
     given, fresh = Counter(map(owner, mine)), Counter(owner(each) for each in mine if not each.waited)
-    free = int(share * policy.fewest_to_judge) if len(mine) >= policy.fewest_to_judge else len(mine)
+    free = int(share * policy.fewest_to_judge) if fresh.total() >= policy.fewest_to_judge else len(mine)
     found = []
     for who in sorted(name for name in given if name is not None):
-        most = max(beside(fresh.total() - fresh[who], given[who], share), min(fresh[who], free))
+        at_once = max(free, beside(len(mine) - given[who], given[who], share))
+        most = max(beside(fresh.total() - fresh[who], given[who], share), min(fresh[who], at_once))
         if most < given[who]:
             theirs = sorted((each for each in mine if owner(each) == who), key=lambda each: drawn(salt, *each.key))
             found.append(Dominance(kind, who, *side, len(mine), given[who], tuple(theirs[most:])))

@@ -6,7 +6,6 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -84,7 +83,7 @@ class Example(Frozen):
     def confirmed(self) -> bool:
         return self.disposition == CONFIRMED
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 over every column."""
         return hashlib.sha256(self.model_dump_json().encode("utf-8", "surrogatepass")).hexdigest()
