@@ -49,7 +49,8 @@ def test_the_commands_are_all_there() -> None:
         "triage", "erase", "audit", "verify", "demo", "score-stream", "record",
         "broker", "replay", "score", "verdicts", "doctor", "settings",
         "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds", "export",
-        "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate", "retrain", "serve", "now", "status",
+        "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
+        "retrain", "serve", "now", "status",
         "accounts", "access", "disable", "enable", "password", "token", "revoke",
     }  # fmt: skip
 
