@@ -10,10 +10,7 @@ from retrain.datasets.policy import Policy
 
 
 def flipped(candidates: Sequence[Candidate], copies: Sequence[int], policy: Policy) -> list[Candidate]:
-    """Those that are not to be learnt from. `copies` [candidates]: the same for what is all but the same conversation.
-
-    What is held out stays; it has its say all the same.
-    """
+    """Those that are not to be learnt from. `copies` [candidates] is the same for all but the same conversations."""
     groups: defaultdict[int, list[Candidate]] = defaultdict(list)
     for candidate, group in zip(candidates, copies, strict=True):
         groups[group].append(candidate)
@@ -21,7 +18,7 @@ def flipped(candidates: Sequence[Candidate], copies: Sequence[int], policy: Poli
     for copied in groups.values():
         if len({each.example.confirmed for each in copied}) == 2:
             believed = _believed(copied, policy)
-            found += [each for each in copied if each.example.confirmed is not believed and not each.frozen]
+            found += [each for each in copied if each.example.confirmed is not believed]
     return found
 
 

@@ -246,6 +246,16 @@ class TestTriggers:
         new = self.planted(make_label, words, 12, user=PHRASE, disposition="dismissed", agent={"name": "greeter"})
         assert reasons(assemble([*older, *new], first, self.policy)) == {}
 
+    def test_where_nearly_all_is_dismissed_a_phrase_in_a_few_dismissed_ones_is_chance(
+        self, make_label: MakeLabel, words: Words
+    ) -> None:
+        older = many(make_label, 40, disposition="dismissed") + many(make_label, 2, start=100)
+        first = assemble(older, None, self.policy)
+        new = self.planted(make_label, words, 8, user=PHRASE, disposition="dismissed")
+        assert reasons(assemble([*older, *new], first, self.policy)) == {}
+        surely = self.policy.model_copy(update={"trigger_chance": 0.9})
+        assert reasons(assemble([*older, *new], first, surely)) == {"trigger": 8}
+
     def test_copies_of_one_conversation_are_one(
         self, make_label: MakeLabel, words: Words, older: Sequence[QueuedLabel]
     ) -> None:

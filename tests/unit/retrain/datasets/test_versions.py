@@ -18,6 +18,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is missing: install the extra 're
 
 from retrain.datasets import Dataset, Example, Part, Policy, Reason
 from retrain.datasets.assembly import assemble
+from retrain.datasets.example import conversation_digest
 
 pytestmark = pytest.mark.retrain
 MakeLabel = Callable[..., QueuedLabel]
@@ -129,7 +130,7 @@ def twins(labels: Sequence[QueuedLabel]) -> list[set[tuple[str, str]]]:
     return groups
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(STEPS)
 def test_over_versions_no_twins_are_parted_nothing_trained_on_is_held_out_and_what_is_held_out_is_frozen(
     make_label: MakeLabel, variant: Callable[[int, int], str], steps: Sequence[Any]
@@ -170,7 +171,7 @@ def _age(label: QueuedLabel) -> tuple[Any, str]:
     return label.labelled_at, str(label.label_id)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(STEPS, st.randoms(use_true_random=False))
 def test_the_same_labels_in_any_order_are_the_same_version(
     make_label: MakeLabel, variant: Callable[[int, int], str], steps: Sequence[Any], rng: Any
@@ -246,6 +247,16 @@ def test_a_bridge_takes_what_was_trained_on_out_of_training(
     # Without the bridge they hang together no more: what was trained on may be again, and is never held out.
     last = assemble(labels, then, Policy(), salt=salt)
     assert {each.conversation_id: part for part in Part for each in last.parts[part]}[trained] is Part.TRAIN
+
+
+def test_what_any_version_has_trained_on_is_never_held_out(make_label: MakeLabel) -> None:
+    labels, trained_on = many(make_label, 20), many(make_label, 20, start=100)
+    first = assemble(labels, None, Policy())
+    seen = (*first.manifest.seen, *(conversation_digest(label.key) for label in trained_on))
+    remembers = Dataset(first.manifest.model_copy(update={"seen": seen}), first.parts)
+    for previous, held_out in ((first, True), (remembers, False)):
+        then = assemble(labels + trained_on, previous, Policy(held_out=0.8))
+        assert bool({label.key for label in trained_on} & rows(then, Part.HELD_OUT).keys()) is held_out
 
 
 def test_a_case_hangs_together_and_a_fingerprint_where_it_is_alike(
