@@ -51,6 +51,7 @@ def test_the_commands_are_all_there() -> None:
         "dead-letters", "list", "show", "topics", "create", "evaluate", "judge", "adapt", "thresholds", "export",
         "correlate", "probe", "cases", "acknowledge", "grafana", "push", "annotate",
         "retrain", "serve", "now", "status",
+        "rollout", "start", "promote", "roll-back", "pause", "resume", "history", "registry", "publish", "make-key",
         "accounts", "access", "disable", "enable", "password", "token", "revoke",
     }  # fmt: skip
 
