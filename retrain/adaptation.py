@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from detectors.bundle import SCREEN, Bundle, Manifest, load_bundle, rewritten
 from detectors.calibration import LabelHeads
 from detectors.taxonomy import LABELS, MISALIGNMENT
+from retrain.ancestor import SCREEN_BASE, Ancestor
 from retrain.fitting import fit_heads, threshold
 from retrain.measurement import LEAST_THRESHOLD
 from retrain.observed import Observed, Observer, Vector
@@ -76,14 +77,19 @@ def write_adapted(folder: Path, files: Sequence[Path], out: Path, *, name: str, 
     budget = bundle.manifest.false_positive_budget
     limit = max(LEAST_THRESHOLD, threshold(scores, seen.positive, false_positive_rate=budget))
     positives = int(seen.positive.sum())
+    ancestor = Ancestor.of(bundle)
     return rewritten(
         folder,
         out,
-        files={SCREEN: screen_model(bundle.files[SCREEN], {MISALIGNMENT: adapted.screen})},
+        files={
+            SCREEN: screen_model(bundle.files[SCREEN], {MISALIGNMENT: adapted.screen}),
+            SCREEN_BASE: ancestor.screen,
+        },
         name=name,
         pass_logit=-1e9,
         heads={**bundle.manifest.heads, MISALIGNMENT: adapted.heads},
         thresholds={**bundle.manifest.thresholds, MISALIGNMENT: limit},
+        training={**bundle.manifest.training, **ancestor.recorded(ancestor.refitted | {MISALIGNMENT})},
         data={
             **bundle.manifest.data,
             "adapted_from": bundle.manifest.version,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from detectors.bundle import MANIFEST, SCREEN, Bundle, Manifest, write_bundle
+from retrain.ancestor import SCREEN_BASE, Ancestor
 from retrain.corpus.pairs import corpus_files
 from retrain.dataset import by_label
 from retrain.datasets import open_for_training
@@ -75,7 +76,8 @@ def write_candidate(
 
     `base` is the parent, or what has its files and a new encoder.
     """
-    files = {**base.files, SCREEN: screen_model(base.files[SCREEN], new.screens)}
+    ancestor = Ancestor.of(base)
+    files = {**base.files, SCREEN: screen_model(ancestor.screen, new.screens), SCREEN_BASE: ancestor.screen}
     known = parent.data.get("teachers")
     teachers = labels.teachers() | ({str(each) for each in known} if isinstance(known, list) else set())
     with staged(out) as folder:
@@ -95,7 +97,7 @@ def write_candidate(
                 "teachers": sorted(teachers),
                 "held_out_share_misaligned": new.decision.share_misaligned,
             },
-            training={**training, "encoder": encoder.recorded()},
+            training={**training, "encoder": encoder.recorded(), **ancestor.recorded(frozenset(new.screens))},
             metrics={"held_out": new.decision.measure(new.scored, seed=seed), **metrics},
         )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,8 +24,11 @@ import sklearn
 import tokenizers
 from threadpoolctl import threadpool_limits
 
-from detectors.bundle import MANIFEST, Bundle, Manifest, load_bundle
+from detectors.bundle import MANIFEST, SCREEN, Bundle, Manifest, load_bundle
 from detectors.errors import BundleError
+from detectors.taxonomy import LABELS
+from retrain.agreement import HALF, compared
+from retrain.ancestor import begun_from
 from retrain.candidate import Labels, open_labels, write_candidate
 from retrain.corpus import Pair, read_pairs
 from retrain.logit_cache import LogitCache
@@ -34,6 +37,10 @@ from retrain.progress import JsonLines, Say, within
 from retrain.refreshing import Material, Refit, Refreshed, refreshed
 from retrain.replay import HeldOut, replayed
 from retrain.sources import LabelledConversation
+from retrain.words import screen_model
+
+_COMPARED = 64
+"""Conversations on which the screen's file is held against what was fitted."""
 
 _DECIDING = (tokenizers, onnx, onnxruntime, scipy, sklearn, np)
 
@@ -62,7 +69,9 @@ def refresh(
     """Writes a candidate to `out`. Raises `ValueError` where there is too little to fit to."""
     held_out = HeldOut.of(champion.manifest)
     _, unseen = replayed(pairs, held_out)
-    new = refit_to(recipe, champion, labels, unseen, held_out=held_out, threads=threads, cache=cache, say=say)
+    new, agreement = refit_to(
+        recipe, champion, labels, unseen, held_out=held_out, threads=threads, cache=cache, say=say
+    )
     say(0.95, f"refitted the screen for {', '.join(new.screens) or 'no label'}")
     manifest = write_candidate(
         out,
@@ -73,7 +82,7 @@ def refresh(
         encoder=held_out,
         name=name or champion.manifest.name,
         training={"recipe": {"kind": "refresh", **asdict(recipe)}, "threads": threads, "versions": versions()},
-        metrics={},
+        metrics={"parity": {"screen": agreement}},
         seed=recipe.seed,
     )
     say(1.0, f"wrote {manifest.version}")
@@ -91,11 +100,14 @@ def refit_to(
     cache: LogitCache | None,
     say: Say,
     first: float = 0.0,
-) -> Refreshed:
-    """`bundle` refitted to `labels` and to pairs that its encoder has not seen; `first`: progress so far.
+) -> tuple[Refreshed, Mapping[str, float]]:
+    """`bundle` refitted to `labels` and to pairs that its encoder has not seen, and how far the new screen's file agrees
+    with what was fitted. `first`: progress so far.
 
     Pairs and labels are read in batches of their own, so that what is kept of the pairs is what would be computed.
+    Raises `ValueError` with too little to fit to, `ParityError` where the file says something else.
     """
+    bundle = begun_from(bundle)
     observer = Observer(bundle, max_windows=recipe.max_windows, threads=threads)
     ends = [first + part * (0.9 - first) for part in (0.3, 0.85, 1.0)]
     replay = observer.observe(unseen, cache=cache, share=within(say, first, ends[0], "reading replayed conversations"))
@@ -111,7 +123,20 @@ def refit_to(
         for_heads=np.repeat([True, not held_out.saw_labels, True], [len(replay), len(train), len(rest)]),
     )
     with threadpool_limits(limits=1):  # many tiny problems: with threads these take ten times as long
-        return refreshed(material, bundle.manifest, recipe.refit)
+        new = refreshed(material, bundle.manifest, recipe.refit)
+    return new, _agreement(observer, bundle, new, [*labels.train, *labels.calibration][:_COMPARED])
+
+
+def _agreement(
+    observer: Observer, bundle: Bundle, new: Refreshed, conversations: Sequence[LabelledConversation]
+) -> Mapping[str, float]:
+    """Of the screen as it was fitted and as its file computes it. Raises `ParityError` beyond `HALF`."""
+    seen = observer.screened(conversations)
+    fitted = seen.screen.copy()
+    for label, screen in new.screens.items():
+        fitted[:, LABELS.index(label)] = screen.logits(seen, label)
+    served = observer.screen_logits(conversations, screen_model(bundle.files[SCREEN], new.screens))
+    return compared(fitted.astype(np.float32), served, HALF, "the screen's file")
 
 
 def versions(*more: ModuleType) -> dict[str, str]:
