@@ -28,9 +28,9 @@ from detectors.bundle import MANIFEST, SCREEN, Bundle, Manifest, load_bundle
 from detectors.errors import BundleError
 from detectors.taxonomy import LABELS
 from retrain.agreement import HALF, compared
-from retrain.ancestor import begun_from
 from retrain.candidate import Labels, open_labels, write_candidate
 from retrain.corpus import Pair, read_pairs
+from retrain.leaving import leave
 from retrain.logit_cache import LogitCache
 from retrain.observed import Observer, joined
 from retrain.progress import JsonLines, Say, within
@@ -101,13 +101,11 @@ def refit_to(
     say: Say,
     first: float = 0.0,
 ) -> tuple[Refreshed, Mapping[str, float]]:
-    """`bundle` refitted to `labels` and to pairs that its encoder has not seen, and how far the new screen's file agrees
-    with what was fitted. `first`: progress so far.
+    """`bundle` refitted to `labels` and to pairs that its encoder has not seen; how far the screen's file agrees with it.
 
-    Pairs and labels are read in batches of their own, so that what is kept of the pairs is what would be computed.
-    Raises `ValueError` with too little to fit to, `ParityError` where the file says something else.
+    `first`: progress so far. Pairs and labels are read in batches of their own, so that what is kept of the pairs is
+    what would be computed. Raises `ValueError` with too little to fit to, `ParityError` where the file says otherwise.
     """
-    bundle = begun_from(bundle)
     observer = Observer(bundle, max_windows=recipe.max_windows, threads=threads)
     ends = [first + part * (0.9 - first) for part in (0.3, 0.85, 1.0)]
     replay = observer.observe(unseen, cache=cache, share=within(say, first, ends[0], "reading replayed conversations"))
@@ -116,6 +114,8 @@ def refit_to(
     else:
         train = observer.observe(labels.train, share=within(say, ends[0], ends[1], "reading labels to learn from"))
     rest = observer.observe(labels.calibration, share=within(say, ends[1], ends[2], "reading labels to calibrate on"))
+    if not len(train) + len(rest):
+        raise ValueError("no labelled conversation in which the agent says something")
     say(0.9, f"fitting to {len(train) + len(rest)} labelled conversations and {len(replay)} replayed ones")
     material = Material(
         joined([replay, train, rest]),
@@ -178,4 +178,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -48,6 +48,7 @@ from retrain.corpus import Pair, conversations, read_pairs
 from retrain.corpus.pairs import SOURCE, corpus_files
 from retrain.dataset import Dropout, by_label, cut, sample, set_aside, split, summary, training_units
 from retrain.export import export_encoder, export_screen, quantise
+from retrain.leaving import leave
 from retrain.lexical import fit_screen
 from retrain.logit_cache import LogitCache
 from retrain.measurement import Served, decide, pass_logit
@@ -321,4 +322,4 @@ def _schedule(schedule: Schedule, arguments: argparse.Namespace) -> Schedule:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -22,6 +22,7 @@ from retrain.datasets.assembly import assemble
 from retrain.datasets.errors import DatasetError
 from retrain.datasets.policy import Policy
 from retrain.datasets.store import open_dataset, write
+from retrain.leaving import leave
 from retrain.progress import JsonLines
 from retrain.queued import Erased, QueuedLabel, Record, Withdrawn, parse
 
@@ -85,4 +86,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

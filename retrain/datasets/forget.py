@@ -16,6 +16,7 @@ from pathlib import Path
 
 from retrain.datasets.forgetting import without
 from retrain.datasets.store import open_dataset, write
+from retrain.leaving import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,4 +37,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -24,6 +24,7 @@ from retrain.gate.card import card
 from retrain.gate.examination import Material, dataset_of, examine
 from retrain.gate.policy import Policy
 from retrain.gate.report import GateReport
+from retrain.leaving import leave
 from retrain.progress import JsonLines
 
 PASSED, FAILED, REFUSED = 0, 1, 3
@@ -89,4 +90,4 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

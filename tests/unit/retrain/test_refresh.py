@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from detectors.bundle import ENCODER, Manifest, load_bundle
+from detectors.bundle import ENCODER, SCREEN, Manifest, load_bundle
 from detectors.codec import event_from_line
 from detectors.loading import DEFAULT_BUNDLE, open_detector
 from detectors.taxonomy import LABELS, MISALIGNMENT
@@ -54,14 +54,21 @@ def labels_of(some: Sequence[LabelledConversation], *, calibration: int) -> Labe
     return Labels("ds-0123456789ab", "0" * 64, some[calibration:], some[:calibration])
 
 
-def refreshed(labels: Labels, out: Path, cache: Path) -> tuple[Manifest, list[dict[str, Any]]]:
+def refreshed(
+    labels: Labels, out: Path, cache: Path, champion: Path = DEFAULT_BUNDLE
+) -> tuple[Manifest, list[dict[str, Any]]]:
     from retrain.logit_cache import LogitCache
     from retrain.refresh import Recipe, refresh
 
     stream = io.StringIO()
-    champion = load_bundle(DEFAULT_BUNDLE)
     manifest = refresh(
-        Recipe(), champion, labels, read_pairs("train"), out, cache=LogitCache(cache), say=JsonLines(stream)
+        Recipe(),
+        load_bundle(champion),
+        labels,
+        read_pairs("train"),
+        out,
+        cache=LogitCache(cache),
+        say=JsonLines(stream),
     )
     return manifest, [json.loads(line) for line in stream.getvalue().splitlines()]
 
@@ -114,6 +121,7 @@ def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten
     assert manifest.version != champion.version
     assert manifest.files[ENCODER] == champion.files[ENCODER]
     assert manifest.heads.keys() == champion.heads.keys()
+    assert manifest.metrics["parity"]["screen"]["agreement"] > 0.999  # type: ignore[index, call-overload]
     assert manifest.data["dataset"]["name"] == "ds-0123456789ab"  # type: ignore[index, call-overload]
     assert said[-1] == {"progress": 1.0, "said": f"wrote {manifest.version}"}
     assert [line["progress"] for line in said] == sorted(line["progress"] for line in said)
@@ -121,6 +129,12 @@ def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten
     # The same again: the same version, with what was kept and without.
     again, _ = refreshed(labels_of(deployment(60, seed=1), calibration=30), tmp_path / "again", tmp_path / "cache")
     assert again.version == manifest.version
+
+    # On top of itself: nothing is trusted more for being known by heart.
+    child, _ = refreshed(labels_of(deployment(60, seed=1), calibration=30), tmp_path / "child", tmp_path / "cache", out)
+    assert child.data["parent"] == manifest.version
+    assert child.files[SCREEN] == manifest.files[SCREEN]
+    assert child.thresholds == manifest.thresholds
 
 
 @pytest.mark.parametrize("made", ["champion", "dataset"])
@@ -149,3 +163,15 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(
     assert refresh.main() == 2
     assert "left alone" in capsys.readouterr().err
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_labels_of_which_nothing_can_be_read_are_refused(tmp_path: Path) -> None:
+    silent = labelled([{"id": "1", "messages": [{"role": "user", "content": "Anybody there?"}]}])
+    from retrain.refresh import Recipe, refresh
+
+    champion = load_bundle(DEFAULT_BUNDLE)
+    with pytest.raises(ValueError, match="no labelled conversation"):
+        refresh(
+            Recipe(), champion, labels_of(silent, calibration=0), [], tmp_path / "out", say=lambda share, said: None
+        )
+    assert not (tmp_path / "out").exists()
