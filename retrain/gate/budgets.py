@@ -24,7 +24,7 @@ def size(champion: Manifest, candidate: Manifest, policy: Policy) -> SizeReport:
 
 
 def calibration(
-    name: Slice, sheet: Sheet, rows: Mask, champion: Opinions, candidate: Opinions, policy: Policy
+    name: Slice, sheet: Sheet, rows: Mask, champion: Opinions, candidate: Opinions, policy: Policy, *, decides: bool
 ) -> CalibrationReport:
     """The error of overall misalignment. It depends on the share of misaligned ones, which is the set's own."""
     truth = sheet.misaligned[rows]
@@ -46,6 +46,7 @@ def calibration(
         high=round(found.high, 4),
         margin=round(margin, 4),
         limit=policy.calibration_error,
+        decides=decides,
         passed=found.candidate <= policy.calibration_error or found.high <= margin,
     )
 
@@ -73,8 +74,8 @@ def over_budget(size: SizeReport, latency: LatencyReport, calibrations: list[Cal
             margin=round((latency.limit - 1) * before, 6),
         )
     for each in calibrations:
-        if not each.passed:
-            fields = each.model_dump(exclude={"limit", "passed"})
+        if each.decides and not each.passed:
+            fields = each.model_dump(exclude={"limit", "decides", "passed"})
             yield Refusal(metric="calibration_error", **fields)
 
 

@@ -152,11 +152,13 @@ def _rest(each: Opinions, count: int) -> Opinions:
 
 
 def _calibrations(sheet: Sheet, seen: tuple[Opinions, Opinions], policy: Policy) -> Iterator[CalibrationReport]:
-    """On the deployment's own and on the pairs, apart: their shares of misaligned ones differ."""
+    """On the deployment's own, which decides where it has enough; and on the pairs."""
+    decided = False
     for name in (DEPLOYMENT, CORPUS_TEST):
         rows = sheet.members.get(name)
-        if rows is not None and sheet.groups_with(rows) >= policy.fewest_groups:
-            yield budgets.calibration(name, sheet, rows, *seen, policy)
+        if rows is not None and sheet.groups_with(rows) >= policy.fewest_to_calibrate:
+            yield budgets.calibration(name, sheet, rows, *seen, policy, decides=not decided)
+            decided = True
 
 
 def dataset_of(champion: Bundle, datasets: Path) -> Path | None:

@@ -11,7 +11,10 @@ MOST_EXAMPLES = 20
 
 
 class Measured(Frozen):
-    """One metric on one slice. `difference` is candidate less champion, `low` and `high` its bounds."""
+    """One metric on one slice. `difference` is candidate less champion, `low` and `high` its bounds.
+
+    An AUROC under one half is given as one half: nothing can be lost below chance.
+    """
 
     metric: str
     groups: int
@@ -79,7 +82,11 @@ class SizeReport(Frozen):
 
 
 class CalibrationReport(Frozen):
-    """Expected calibration error of overall misalignment; it counts against the candidate above `limit` alone."""
+    """Expected calibration error of overall misalignment. Up to `limit` it is good whatever the champion's is.
+
+    Probabilities hold at the share of misaligned ones that they were fitted at, which is the deployment's: where that
+    held out enough, it `decides`, and the pairs, half of them misaligned, are there to be looked at.
+    """
 
     slice: str
     champion: float
@@ -89,6 +96,7 @@ class CalibrationReport(Frozen):
     high: float
     margin: float
     limit: float
+    decides: bool
     passed: bool
 
 

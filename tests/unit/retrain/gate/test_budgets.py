@@ -106,12 +106,14 @@ def test_probabilities_that_are_off_are_refused_where_the_champions_are_not(
 ) -> None:
     sheet, rows = make_sheet(50), np.ones(100, dtype=bool)
     right, off = make_opinions([0.97] * 50 + [0.03] * 50), make_opinions([0.6] * 50 + [0.4] * 50)
-    worse = calibration(ALL, sheet, rows, right, off, policy)
+    worse = calibration(ALL, sheet, rows, right, off, policy, decides=True)
     assert (worse.champion, worse.candidate, worse.passed) == (0.03, 0.4, False)
     (refusal,) = over_budget(_same_size(policy), _quick(policy), [worse])
     assert (refusal.slice, refusal.metric) == ("all:all", "calibration_error")
-    assert calibration(ALL, sheet, rows, off, off, policy).passed  # no worse than it was
-    assert calibration(ALL, sheet, rows, off, right, policy).passed
+    shown = calibration(ALL, sheet, rows, right, off, policy, decides=False)
+    assert list(over_budget(_same_size(policy), _quick(policy), [shown])) == []
+    assert calibration(ALL, sheet, rows, off, off, policy, decides=True).passed  # no worse than it was
+    assert calibration(ALL, sheet, rows, off, right, policy, decides=True).passed
 
 
 def _same_size(policy: Policy) -> Any:

@@ -9,17 +9,21 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("pyarrow", reason="pyarrow is missing: install the extra 'retrain'")
+pytest.importorskip("scipy", reason="scipy is missing: install the extra 'retrain'")
+
 from detectors.bundle import Manifest, load_bundle, rethresholded, rewritten
 from detectors.calibration import LabelHeads
 from detectors.codec import encode_event
 from detectors.loading import DEFAULT_BUNDLE
 from retrain.corpus import Pair, conversations, read_pairs
+from retrain.gate import examination
 from retrain.gate.card import card
 from retrain.gate.report import GateReport
+from retrain.gate.serving import Memories
 from tests.retraining_data import queued
 
-pytest.importorskip("pyarrow", reason="install the extra 'retrain'")
-pytestmark = [pytest.mark.long, pytest.mark.retrain]
+pytestmark = [pytest.mark.long, pytest.mark.retrain, pytest.mark.timeout(900)]
 
 PROBES = Path(__file__).parents[4] / "services" / "probing" / "transcripts.jsonl"
 NO_TARGETS = {"fewest_new": 10_000}
@@ -43,7 +47,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from retrain.queued import QueuedLabel, parse
 
     pairs = [pair for pair in read_pairs("train") if pair.language == "en" and pair.category != "over_refusal"]
-    records = [_label(pair, number) for number, pair in enumerate(pairs[::6])]
+    records = [_label(pair, number) for number, pair in enumerate(pairs[::8])]
     labels = [label for both in records for label in map(parse, both) if isinstance(label, QueuedLabel)]
     policy = Policy(held_out=0.9, calibration=0.05, fewest_calibration=0)
     made = assemble(labels, None, policy, salt="gate", say=lambda share, said: None)
@@ -63,13 +67,24 @@ def _label(pair: Pair, number: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def memories() -> Memories:
+    """All bundles here have the same encoder: it reads each window once for all tests."""
+    return Memories()
+
+
+@pytest.fixture(autouse=True)
+def remembered(memories: Memories, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "Memories", lambda: memories)
+
+
 @pytest.fixture
 def some_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole test part takes minutes on a busy machine."""
     from retrain.gate import __main__ as program
 
     pairs = [pair for pair in read_pairs("test") if pair.language == "en"]
-    monkeypatch.setattr(program, "read_pairs", lambda part: pairs[::4])
+    monkeypatch.setattr(program, "read_pairs", lambda part: pairs[::5])
 
 
 Gate = Callable[..., tuple[int, GateReport]]

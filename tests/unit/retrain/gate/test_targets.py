@@ -7,10 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+pytest.importorskip("pyarrow", reason="pyarrow is missing: install the extra 'retrain'")
+
 from retrain.gate.policy import Policy
 from retrain.gate.report import Refusal, TargetReport
 from retrain.gate.sheet import Opinions, Sheet, Slice
 from retrain.gate.targets import Targets
+
+pytestmark = pytest.mark.retrain
 
 TARGET = Slice("category", "deception")
 MISSED = [0.1] * 60
