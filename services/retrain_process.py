@@ -24,6 +24,7 @@ from services.retraining.rollout import Registry, Rollouts
 from services.retraining.shelf import LabelsIn
 from services.retraining.situation import limits_of
 from services.retraining.stages import Stages
+from services.retraining.successors import LONGEST, Successors
 from services.retraining.workshop import Workshop
 from services.rollout.configured import registry_of
 from services.settings import Settings
@@ -66,11 +67,13 @@ def retrainer_of(
     """As configured; what is given is taken instead. Raises `SettingsError` without a registry."""
     metrics, salt = RetrainerMetrics(prometheus), salt_of(database)
     workshop = Workshop(settings.retraining_folder)
-    erasing = Erasing(database, workshop, labels, clock=clock)
     ledger = ledger or ledger_of(database)
     rollouts = Rollouts(registry or registry_of(settings), bundle=settings.bundle, cache=settings.registry_cache)
     policy = {"most_per_reviewer": settings.most_per_reviewer, "most_per_tenant": settings.most_per_tenant}
     commands = commands or Commands(threads=settings.retraining_threads, salt=dataset_salt(salt))
+    patience = patience_of(settings)
+    successors = Successors(commands, min(patience.stage, LONGEST))
+    erasing = Erasing(database, workshop, labels, successors, clock=clock)
     conductor = Conductor(
         database,
         ledger,
@@ -79,7 +82,7 @@ def retrainer_of(
         Reporting(metrics),
         limits=limits_of(settings),
         mode=settings.retraining_mode,
-        patience=patience_of(settings),
+        patience=patience,
         clock=clock,
     )
     return Retrainer(QueueKeeper(database, erasing, salt=salt, metrics=metrics, clock=clock), conductor)

@@ -2,7 +2,8 @@
 `python -m tests.retraining_children FOLDER WHAT …`.
 
 In FOLDER, files say how: `pause WHAT` lets it wait in the middle of its work, `fail WHAT` lets it fail, `refuse` lets
-the gate refuse. It leaves there the file `half WHAT` when it is in the middle, with its process id.
+the gate refuse. It leaves there the file `half WHAT` when it is in the middle, with its process id, and in `previous`
+the names of the versions that others were assembled from, a line each.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ if TYPE_CHECKING:  # a child that starts quickly imports what it needs
     from services.retraining.commands import Commands
 
 PARTS = ("train", "calibration", "held_out")
+WHAT = ("assemble", "train", "gate", "forget")
 
 
 def fake_commands(folder: Path) -> Commands:
     """Programs of the stages, steered by files in `folder`."""
     from services.retraining.commands import Commands
 
-    made = {what: (sys.executable, "-m", __name__, str(folder), what) for what in ("assemble", "train", "gate")}
+    made = {what: (sys.executable, "-m", __name__, str(folder), what) for what in WHAT}
     return Commands(
-        assembling=made["assemble"], refreshing=made["train"], training=(*made["train"], "--full"), gating=made["gate"]
+        assembling=made["assemble"],
+        refreshing=made["train"],
+        training=(*made["train"], "--full"),
+        gating=made["gate"],
+        forgetting=made["forget"],
     )
 
 
@@ -47,18 +53,36 @@ def half_way(folder: Path, what: str) -> None:
 
 
 def assemble(arguments: argparse.Namespace) -> int:
-    """A dataset version is named by the labels that it holds; every file is one line for each of its labels."""
+    """All labels, a third of them in each part."""
+    with (arguments.folder / "previous").open("a") as file:
+        file.write(f"{arguments.previous and arguments.previous.name}\n")
+    if arguments.previous:
+        whole(arguments.previous)
     rows = [json.loads(line) for line in arguments.labels.read_text().splitlines()]
     ids = sorted(row["label_id"] for row in rows)
+    return written(arguments, "assemble", {part: ids[number::3] for number, part in enumerate(PARTS)})
+
+
+def forget(arguments: argparse.Namespace) -> int:
+    """The same parts, less these labels."""
+    gone = set(arguments.labels.read_text().split())
+    labels = json.loads((arguments.dataset / "manifest.json").read_text())["labels"]
+    return written(
+        arguments, "forget", {part: [each for each in of if each not in gone] for part, of in labels.items()}
+    )
+
+
+def written(arguments: argparse.Namespace, what: str, labels: dict[str, list[str]]) -> int:
+    """A dataset version is named by the labels that it holds; every file is one line for each of its labels."""
+    ids = sorted(label for of in labels.values() for label in of)
     name = f"ds-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
     folder = arguments.root / name
     folder.mkdir(parents=True)
-    labels = {part: ids[number::3] for number, part in enumerate(PARTS)}
     files = {f"{part}.parquet": "".join(f"{each}\n" for each in of) for part, of in labels.items()}
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     for number, (file, text) in enumerate(files.items()):
         if number == 1:
-            half_way(arguments.folder, "assemble")
+            half_way(arguments.folder, what)
         (folder / file).write_text(text)
     (folder / "manifest.json").write_text(json.dumps({"name": name, "labels": labels, "files": digests}))
     say(dataset=name, examples={part: len(of) for part, of in labels.items()}, held_back={"duplicate": 0})
@@ -69,7 +93,8 @@ def whole(dataset: Path) -> set[str]:
     """The labels of a version whose files are all there, and as they were written."""
     manifest = json.loads((dataset / "manifest.json").read_text())
     for name, digest in manifest["files"].items():
-        assert hashlib.sha256((dataset / name).read_bytes()).hexdigest() == digest
+        told = digest["sha256"] if isinstance(digest, dict) else digest  # as the real ones say it
+        assert hashlib.sha256((dataset / name).read_bytes()).hexdigest() == told
     return {label for labels in manifest["labels"].values() for label in labels}
 
 
@@ -120,6 +145,7 @@ def main() -> int:
         "assemble": ("labels", "previous", "root"),
         "train": ("champion", "dataset", "out", "cache"),
         "gate": ("champion", "candidate", "dataset", "canaries", "out"),
+        "forget": ("dataset", "labels", "root"),
     }.items():
         command = what.add_parser(name)
         command.add_argument("--policy", type=json.loads)
@@ -130,7 +156,7 @@ def main() -> int:
             command.add_argument(f"--{option}", type=Path)
     arguments = parser.parse_args()
     say(progress=0.1, said="begun")
-    return {"assemble": assemble, "train": train, "gate": gate}[arguments.what](arguments)
+    return {"assemble": assemble, "train": train, "gate": gate, "forget": forget}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from services.retraining.errors import StageFailed
 from services.retraining.run import Mode
 
 
@@ -19,7 +20,8 @@ def _module(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Programs of the stages. Each makes what it makes at the path that it is told, and says so by exit status 0.
+    """Programs of the stages, and of erasing. Each makes what it makes at the path that it is told, and says so by exit
+    status 0.
 
     `salt` draws the parts of datasets: the same for all of them, and nobody else's.
     """
@@ -28,6 +30,7 @@ class Commands:
     refreshing: tuple[str, ...] = _module("retrain.refresh")
     training: tuple[str, ...] = _module("retrain.train")
     gating: tuple[str, ...] = _module("retrain.gate")
+    forgetting: tuple[str, ...] = _module("retrain.datasets.forget")
     threads: int = 2
     salt: str = ""
 
@@ -46,3 +49,13 @@ class Commands:
     def gate(self, champion: Path, candidate: Path, dataset: Path, canaries: Path, out: Path) -> tuple[str, ...]:
         told = ("--champion", str(champion), "--candidate", str(candidate), "--dataset", str(dataset))
         return (*self.gating, *told, "--canaries", str(canaries), "--out", str(out), "--threads", str(self.threads))
+
+    def forget(self, dataset: Path, labels: Path, root: Path) -> tuple[str, ...]:
+        return (*self.forgetting, "--dataset", str(dataset), "--labels", str(labels), "--root", str(root))
+
+
+def plain_name(name: str) -> str:
+    """The name of a dataset version, as a child says it. Raises `StageFailed` where it is none."""
+    if not name.startswith("ds-") or Path(name).name != name:
+        raise StageFailed("a dataset is called ds-…")
+    return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,13 +17,13 @@ from services.retraining.child import Watch
 from services.retraining.erasing import Erasing
 from services.retraining.errors import Interrupted, NotYet, StageFailed
 from services.retraining.ledger import Ledger
+from services.retraining.pulse import Grip, Pulse
 from services.retraining.reporting import Reporting
 from services.retraining.run import Mode, Outcome, Request, Run, Stage
 from services.retraining.situation import situation
 from services.retraining.stages import Stages
 from services.store.database import Database
 
-_TELL_EVERY: Final = timedelta(seconds=1)
 _FIRST_NUMBER: Final = 0  # the database gives the real one
 
 
@@ -65,7 +64,7 @@ class Conductor:
         self._clock = clock
         self._new_id = new_id
         self._log = get_logger("retrainer")
-        self._cleared = False
+        self._settled = False
 
     def run(self, stop: Event) -> None:
         """Until `stop`. Whatever goes wrong is tried again; it counts against a stage where it is the stage's fault."""
@@ -90,13 +89,19 @@ class Conductor:
     def step(self, stop: Event) -> bool:
         """One stage of the run under way, or the start of a run; whether anything was done. Raises `ServicesError`."""
         if not self._ledger.hold(self._clock()):
+            self._settled = False
             return False
-        if not self._cleared:
-            self._stages.workshop.clear()
-            self._cleared = True
-        self._erasing.sweep()
+        self._settle(stop)
         run = self._ledger.unfinished() or self._opened()
         return run is not None and self._work(run, stop)
+
+    def _settle(self, stop: Event) -> None:
+        """What was erased goes from disk. Whoever drove before may have been killed in the middle of something."""
+        grip = Grip(stop, lambda: self._ledger.hold(self._clock()))
+        if not self._settled:
+            self._stages.workshop.clear()
+        self._erasing.sweep(again=not self._settled, beat=grip.beat)
+        self._settled = True
 
     def _opened(self) -> Run | None:
         """A run that starts now."""
@@ -150,8 +155,8 @@ class Conductor:
     def _keep(self, before: Run, after: Run, *, done: bool = True) -> bool:
         made_of = frozenset[UUID]() if before.stage is Stage.PUBLISHING or not done else self._erasing.labels_in(after)
         if not self._ledger.keep(after, self._clock(), made_of=made_of):
-            self._erasing.sweep(again=True)  # it holds what was erased meanwhile: it is made anew
-            return False
+            self._settled = False  # it holds what was erased meanwhile: that goes, then it is made anew
+            return True
         self._reporting.now(before, after)
         return done
 
@@ -160,37 +165,5 @@ class Conductor:
         return run.ended(Outcome.FAILED, said, self._clock())
 
     def _watch(self, run: Run, stop: Event) -> Watch:
-        pulse = _Pulse(self._ledger, self._reporting, run, stop, self._clock)
-        return Watch(limit=self._patience.stage, beat=pulse.beat, told=pulse.told)
-
-
-class _Pulse:
-    """Keeps the lease, and says how far a stage is, about once a second while a child works."""
-
-    def __init__(
-        self, ledger: Ledger, reporting: Reporting, run: Run, stop: Event, clock: Callable[[], datetime]
-    ) -> None:
-        self._ledger = ledger
-        self._reporting = reporting
-        self._run = run
-        self._stop = stop
-        self._clock = clock
-        self._told = (run.progress, "")
-        self._due = time.monotonic()
-
-    def told(self, progress: float, said: str) -> None:
-        self._told = (progress, said)
-
-    def beat(self) -> bool:
-        """Whether to go on. A database that is away stops nobody: nothing is kept without it."""
-        if self._stop.is_set():
-            return False
-        if time.monotonic() < self._due:
-            return True
-        self._due = time.monotonic() + _TELL_EVERY.total_seconds()
-        progress, said = self._told
-        self._reporting.progress(progress)
-        try:
-            return self._ledger.told(self._run, progress, said, self._clock())
-        except TransientError:
-            return True
+        pulse = Pulse(self._ledger, self._reporting, run, self._clock)
+        return Watch(limit=self._patience.stage, beat=Grip(stop, pulse.hold).beat, told=pulse.told)

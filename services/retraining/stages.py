@@ -16,12 +16,13 @@ from detectors.bundle import load_bundle
 from detectors.codec.json_bytes import parse
 from detectors.errors import BundleError, RecordError
 from services.retraining.child import Ending, Watch, watched
-from services.retraining.commands import Commands
+from services.retraining.commands import Commands, plain_name
 from services.retraining.errors import StageFailed
 from services.retraining.ledger import Ledger
+from services.retraining.placing import place, place_once
 from services.retraining.rollout import Rollouts
 from services.retraining.run import Outcome, Run, Stage
-from services.retraining.workshop import Workshop, place, place_once, without_held_out, write_lines
+from services.retraining.workshop import Workshop, without_held_out, write_lines
 
 _NAMED: Final = "dataset"
 _ASSEMBLY: Final = "assembly"
@@ -41,10 +42,10 @@ class Stages:
 
     def work(self, run: Run, watch: Watch) -> Run:
         """Does the run's stage; the run as it is then. Raises `StageError`, and errors of database and registry."""
-        if run.stage is not Stage.ASSEMBLING and self.workshop.dataset(run.dataset) is None:
+        if run.stage is not Stage.ASSEMBLING and not self.workshop.is_whole(run.dataset):
             return self._anew(run)
         after = self._stage(run, watch)
-        erased = run.stage in (Stage.TRAINING, Stage.GATING) and self.workshop.dataset(run.dataset) is None
+        erased = run.stage in (Stage.TRAINING, Stage.GATING) and not self.workshop.is_whole(run.dataset)
         return self._anew(run) if erased else after
 
     def _stage(self, run: Run, watch: Watch) -> Run:
@@ -60,13 +61,17 @@ class Stages:
         raise ValueError("a run that has ended has nothing to do")
 
     def _anew(self, run: Run) -> Run:
-        """Something that the dataset held was erased meanwhile: nothing that came of it is used."""
-        return run.at_stage(Stage.ASSEMBLING, self.clock(), dataset=None, candidate=None, report=None)
+        """Something that the dataset held was erased meanwhile: nothing that came of it is used but what is left of
+        it, to assemble from.
+        """
+        left = self.workshop.dataset(run.dataset)
+        named = left.name if left else None
+        return run.at_stage(Stage.ASSEMBLING, self.clock(), dataset=named, candidate=None, report=None)
 
     def assemble(self, run: Run, watch: Watch) -> Run:
         """Labels become a dataset version. What the same champion has learnt before is nothing new."""
         before = self.ledger.before(run)
-        previous = next(filter(None, (self.workshop.dataset(each.dataset) for each in before)), None)
+        previous = next(filter(None, (self.workshop.dataset(each.dataset) for each in (run, *before))), None)
         with self.workshop.work(run) as work:
             if not write_lines(work / "labels.jsonl", self.ledger.labels()):
                 return run.ended(Outcome.NOTHING_NEW, "there are no labels", self.clock())
@@ -75,7 +80,7 @@ class Stages:
             name = ending.facts.get(_NAMED)
             if ending.refused or not isinstance(name, str):
                 return run.ended(Outcome.REFUSED, str(ending.facts.get("said", "no dataset")), self.clock())
-            made = work / "datasets" / _plain_name(name)
+            made = work / "datasets" / plain_name(name)
             if not made.is_dir():
                 raise StageFailed("the dataset is not where it should be")
             place_once(made, self.workshop.datasets / name)
@@ -125,10 +130,9 @@ class Stages:
         return self.rollouts.publish(run, self.workshop.candidate(run), self.clock)
 
     def _dataset(self, run: Run) -> Path:
-        folder = self.workshop.dataset(run.dataset)
-        if folder is None:
+        if run.dataset is None or not self.workshop.is_whole(run.dataset):
             raise StageFailed("the dataset is gone")
-        return folder
+        return self.workshop.datasets / run.dataset
 
 
 def _is_known(dataset: str, run: Run, before: Sequence[Run]) -> bool:
@@ -153,12 +157,6 @@ def _refusal_in_words(refusal: Mapping[str, Any]) -> str:
         if isinstance(number := refusal.get(name), int | float):
             said += f", {of} {number:.3g}"
     return said
-
-
-def _plain_name(name: str) -> str:
-    if not name.startswith("ds-") or Path(name).name != name:
-        raise StageFailed("a dataset is called ds-…")
-    return name
 
 
 def _numbers(facts: Mapping[str, Any]) -> dict[str, Any]:

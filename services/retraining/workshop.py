@@ -1,4 +1,4 @@
-"""Folders of datasets and runs. Whatever stands in its place is whole: it was made elsewhere, and renamed."""
+"""Folders of datasets and runs. Whatever stands in its place is whole: see `placing`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from services.retraining.placing import UNFINISHED, discard
 from services.retraining.run import Run
+from services.retraining.tombstones import standing
 
-_UNFINISHED: Final = ".work-"
 _HELD_OUT: Final = "held_out.parquet"
 _CANDIDATE: Final = "candidate"
 
@@ -38,14 +39,17 @@ class Workshop:
         return self.folder(run) / f"{run.stage.value}.log"
 
     def dataset(self, name: str | None) -> Path | None:
-        """A dataset version; None where there is none, or none any more."""
-        folder = self.datasets / name if name else None
-        return folder if folder is not None and folder.is_dir() else None
+        """A dataset version, or where something in it was erased, what is left of it; None where nothing is."""
+        return standing(self.datasets / name) if name else None
+
+    def is_whole(self, name: str | None) -> bool:
+        """Whether this version stands, and nothing in it was erased."""
+        return name is not None and (self.datasets / name).is_dir()
 
     @contextmanager
     def work(self, run: Run) -> Iterator[Path]:
         """A new, empty folder for one attempt. What is left in it at the end was not good enough, and goes."""
-        folder = self.folder(run) / f"{_UNFINISHED}{uuid4().hex}"
+        folder = self.folder(run) / f"{UNFINISHED}{uuid4().hex}"
         folder.mkdir(parents=True, mode=0o700)
         try:
             yield folder
@@ -54,7 +58,7 @@ class Workshop:
 
     def clear(self) -> None:
         """Removes what attempts left behind that were killed. To be called while nobody works."""
-        for folder in (*self._runs.glob(f"*/{_UNFINISHED}*"), *self.datasets.glob(f"{_UNFINISHED}*")):
+        for folder in self._runs.glob(f"*/{UNFINISHED}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def tidy(self, keep: Run) -> None:
@@ -62,31 +66,6 @@ class Workshop:
         for folder in self._runs.glob(f"*/{_CANDIDATE}"):
             if folder.parent != self.folder(keep):
                 discard(folder)
-
-
-def place(made: Path, at: Path) -> None:
-    """Puts a file or folder into its place, at once. What stood there goes first."""
-    at.parent.mkdir(parents=True, exist_ok=True)
-    discard(at)
-    made.rename(at)
-
-
-def place_once(made: Path, at: Path) -> None:
-    """As `place`, where the name stands for the content: what stands there already is left."""
-    at.parent.mkdir(parents=True, exist_ok=True)
-    if not at.exists():
-        with suppress(OSError):  # somebody else was faster: folders are not renamed onto folders
-            made.rename(at)
-    if not at.is_dir():
-        raise OSError(f"{at.name} cannot be put into its place")
-
-
-def discard(path: Path) -> None:
-    """Takes a file or folder out of its place at once, and removes it then."""
-    going = path.with_name(f"{_UNFINISHED}{uuid4().hex}")
-    with suppress(FileNotFoundError):
-        path.rename(going)
-        shutil.rmtree(going, ignore_errors=True) if going.is_dir() else going.unlink()
 
 
 def without_held_out(dataset: Path, at: Path) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -22,6 +27,7 @@ from deploy.registry import Registry, open_registry
 from deploy.rollout import steps
 from deploy.rollout.state import RolloutStage
 from services.retrain_process import Retrainer, ledger_of, retrainer_of
+from services.retraining.commands import Commands
 from services.retraining.errors import Interrupted
 from services.retraining.run import Outcome, Request, Run, Stage
 from services.settings import Settings, load_settings
@@ -86,6 +92,19 @@ class Site:
     def datasets(self) -> dict[str, set[str]]:
         return {folder.name: whole(folder) for folder in (self.folder / "retraining/datasets").glob("ds-*/")}
 
+    def marks(self) -> dict[str, dict[str, Any]]:
+        """What is left of versions that were erased from."""
+        marks = (self.folder / "retraining/datasets").glob("*.erased.json")
+        return {mark.name.removesuffix(".erased.json"): json.loads(mark.read_text()) for mark in marks}
+
+    def assembled_from(self) -> list[str]:
+        return (self.folder / "steering/previous").read_text().split()
+
+    def told_of_erasing(self) -> list[tuple[str, dict[str, Any]]]:
+        with self.database.read() as tx:
+            found = [entry for entry in audit.entries(tx) if entry.action == "dataset.erased"]
+        return [(entry.object, entry.details) for entry in found]
+
     def actions(self) -> list[str]:
         with self.database.read() as tx:
             assert audit.verify(tx).broken_at is None
@@ -107,10 +126,19 @@ def site(database: Database, tmp_path: Path) -> Site:
     return made(database, tmp_path)
 
 
-def made(database: Database, folder: Path, **fields: object) -> Site:
+def said(number: int) -> list[dict[str, Any]]:
+    """Words that no other conversation has."""
+    drawn = random.Random(number)
+    words = " ".join("".join(drawn.choices("bdfgklmnprstv", k=2)) + drawn.choice("aeiou") for _ in range(40))
+    return [{"role": "assistant", "parts": [{"type": "text", "content": words}]}]
+
+
+def made(database: Database, folder: Path, **fields: Any) -> Site:
+    """`fields` are of the settings, or programs instead of the quick ones."""
     champion = folder / "champion"
     version = small_bundle(champion)
     (folder / "steering").mkdir()
+    programs = {each.name: fields.pop(each.name) for each in dataclasses.fields(Commands) if each.name in fields}
     settings = load_settings(
         database_url=SecretStr("sqlite://"),
         bundle=champion,
@@ -123,7 +151,7 @@ def made(database: Database, folder: Path, **fields: object) -> Site:
         **fields,
     )
     registry, clock, metrics = open_registry(str(folder / "registry")), Clock(), CollectorRegistry()
-    commands = fake_commands(folder / "steering")
+    commands = replace(fake_commands(folder / "steering"), **programs)
     retrainer = retrainer_of(settings, database, metrics, commands=commands, clock=clock)
     return Site(settings, database, registry, folder, clock, metrics, retrainer, version)
 
@@ -329,24 +357,139 @@ def test_what_is_erased_in_the_middle_of_a_run_is_in_nothing_that_comes_of_it(si
     assert json.loads((folder / "manifest.json").read_text())["training"]["dataset"] == run.dataset
 
 
-def test_dataset_versions_that_hold_what_is_erased_go_and_a_mark_is_left_of_them(site: Site) -> None:
+def test_what_is_left_of_a_version_takes_its_place_and_the_next_one_is_assembled_from_it(site: Site) -> None:
     site.label("a", "b", "c")
     site.steps()
     (run,) = site.runs()
     site.tell(erased("conversation-b", "b"))
-    assert site.datasets() == {}
-    (mark,) = (site.folder / "retraining/datasets").iterdir()
-    assert mark.name == f"{run.dataset}.erased.json"
-    assert "conversation" not in mark.read_text()
-    assert len(json.loads(mark.read_text())["erased_labels"]) == 1
+    ((left, labels),) = site.datasets().items()
+    assert labels == {str(label_id(name)) for name in "ac"}
+    ((name, mark),) = site.marks().items()
+    assert (name, mark["successor"], len(mark["erased_labels"])) == (run.dataset, left, 1)
+    assert not any(word in json.dumps(mark) for word in ("conversation", str(label_id("b"))))
+    assert {each.name for each in (site.folder / "retraining/datasets").iterdir()} == {left, f"{name}.erased.json"}
     assert site.actions()[-2:] == ["labels.erased", "dataset.erased"]
+    assert site.told_of_erasing() == [(run.dataset, {"labels": 1, "successor": left})]
     before = len(site.actions())
     site.tell(erased("conversation-b", "b"), queued("b"))
     assert len(site.actions()) == before
+    site.tell(erased("conversation-a", "a"))
+    ((last, labels),) = site.datasets().items()
+    assert labels == {str(label_id("c"))}
     site.move(steps.promote)
     site.label("e", "f", "g")
     site.steps()
-    assert list(site.datasets().values()) == [{str(label_id(name)) for name in "acefg"}]
+    assert site.assembled_from() == ["None", last]
+    assert site.datasets()[str(site.runs()[-1].dataset)] == {str(label_id(name)) for name in "cefg"}
+
+
+def test_of_versions_that_nothing_is_assembled_from_any_more_nothing_is_left(site: Site) -> None:
+    site.label("a", "b", "c")
+    site.steps()
+    site.move(steps.promote)
+    site.clock.now += timedelta(minutes=1)
+    site.label("d", "e", "f")
+    site.steps()
+    first, second = site.runs()
+    site.tell(erased("conversation-a", "a"))
+    assert list(site.datasets().values()) == [{str(label_id(name)) for name in "bcdef"}]
+    assert site.marks()[str(first.dataset)]["successor"] is None
+    assert site.marks()[str(second.dataset)]["successor"] in site.datasets()
+
+
+def test_where_nothing_can_be_left_of_a_version_it_goes_all_the_same_and_an_older_one_will_do(site: Site) -> None:
+    site.label("a", "b", "c")
+    site.steps()
+    site.move(steps.promote)
+    site.clock.now += timedelta(minutes=1)
+    site.label("d", "e", "f")
+    site.steps()
+    first, second = site.runs()
+    (site.folder / "steering/fail forget").touch()
+    site.tell(erased("conversation-d", "d"))
+    assert set(site.datasets()) == {first.dataset}
+    assert site.told_of_erasing() == [
+        (second.dataset, {"labels": 1, "successor": None, "said": "ended with exit status 1"})
+    ]
+    site.ask("anew")
+    site.clock.now += timedelta(minutes=1)
+    site.steps()
+    assert site.assembled_from()[-1] == first.dataset
+
+
+def test_without_the_extra_a_version_goes_and_somebody_says_so(database: Database, tmp_path: Path) -> None:
+    bare = (sys.executable, "-c", "import pyarrow_that_is_not_installed")
+    site = made(database, tmp_path, forgetting=bare)
+    site.label("a", "b", "c")
+    site.steps()
+    site.tell(erased("conversation-d", "d"))
+    assert len(site.datasets()) == 1
+    site.tell(erased("conversation-a", "a"))
+    assert site.datasets() == {}
+    ((_, told),) = site.told_of_erasing()
+    assert told == {"labels": 1, "successor": None, "said": "the extra 'retrain' is missing"}
+
+
+@pytest.mark.parametrize("what", ["train", "gate"])
+def test_a_run_whose_dataset_is_erased_from_begins_again_from_what_is_left_of_it(site: Site, what: str) -> None:
+    site.label("a", "b", "c", "d")
+    with inside(site, what):
+        (run,) = site.runs()
+        site.tell(erased("conversation-b", "b"))
+        left = site.marks()[str(run.dataset)]["successor"]
+    site.steps()
+    assert site.assembled_from() == ["None", left]
+    assert site.runs()[0].outcome is Outcome.PUBLISHED
+
+
+def test_a_stop_while_something_is_erased_takes_nothing_away_before_its_time(site: Site) -> None:
+    site.label("a", "b", "c")
+    site.steps()
+    with site.database.write() as tx:
+        assert queued_labels.erase(tx, "acme", "conversation-a", [], NOW) == 1
+    with inside(site, "forget") as stop:
+        child = int((site.folder / "steering/half forget").read_text())
+        stop.set()
+        until = time.monotonic() + PATIENCE
+        while psutil.pid_exists(child):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    assert set(site.datasets()) == {site.runs()[0].dataset}
+    site.steps()
+    assert list(site.datasets().values()) == [{str(label_id(name)) for name in "bc"}]
+    assert not list(site.folder.rglob(".work-*"))
+
+
+@pytest.mark.retrain
+@pytest.mark.long
+def test_what_is_held_out_and_what_was_learnt_stays_so_where_something_is_erased(
+    database: Database, tmp_path: Path
+) -> None:
+    """With the children that assemble and erase; training and gate are quick ones."""
+    from retrain.datasets import Part, open_dataset
+
+    site = made(database, tmp_path, assembling=Commands().assembling, forgetting=Commands().forgetting, salt="s")
+    folder = site.folder / "retraining/datasets"
+    for number in range(24):
+        site.label(f"label-{number}", messages=said(number))
+    site.steps()
+    before = open_dataset(folder / str(site.runs()[0].dataset))
+    gone = [before.parts[part][0] for part in Part]
+    site.tell(*(erased(each.conversation_id, tenant=each.tenant_id) for each in gone))
+    left = open_dataset(folder / site.marks()[before.name]["successor"])
+    assert left.parts == {part: before.parts[part][1:] for part in Part}
+    for path in folder.rglob("*"):
+        text = path.read_bytes() if path.is_file() else b""
+        assert not any(each.label_ids[0].encode() in text for each in gone)
+    site.move(steps.promote)
+    site.clock.now += timedelta(minutes=1)
+    for number in range(24, 36):
+        site.label(f"label-{number}", messages=said(number))
+    site.steps()
+    after = open_dataset(folder / str(site.runs()[-1].dataset))
+    assert after.manifest.parent == left.name
+    assert set(left.parts[Part.HELD_OUT]) <= set(after.parts[Part.HELD_OUT])
+    assert set(left.manifest.seen) <= set(after.manifest.seen)
 
 
 def test_what_another_process_erased_goes_from_disk_before_the_next_stage(site: Site) -> None:
@@ -356,7 +499,7 @@ def test_what_another_process_erased_goes_from_disk_before_the_next_stage(site: 
     with site.database.write() as tx:
         assert queued_labels.erase(tx, "acme", "conversation-a", [], NOW) == 1
     site.steps()
-    assert site.datasets() == {}
+    assert list(site.datasets().values()) == [{str(label_id(name)) for name in "bc"}]
 
 
 def test_a_version_that_cannot_be_read_is_not_kept_where_something_is_erased(site: Site) -> None:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.retraining import shelf as shelves
-from services.retraining.datasets import labels_in
-from services.retraining.shelf import Shelf, TakenAway
-from services.retraining.workshop import discard, place, place_once, without_held_out
-
-NOW = datetime(2026, 3, 4, tzinfo=UTC)
-LABELS = [UUID(int=number) for number in range(6)]
+from services.retraining.placing import discard, place, place_once
+from services.retraining.workshop import without_held_out
 
 
 def folder(path: Path, content: str) -> Path:
@@ -55,54 +44,3 @@ def test_training_does_not_get_to_see_what_is_held_out(tmp_path: Path) -> None:
     view = without_held_out(dataset, tmp_path / "work")
     assert sorted(each.name for each in view.iterdir()) == ["calibration.parquet", "file", "train.parquet"]
     assert (dataset / "held_out.parquet").read_text() == "held_out"
-
-
-def dataset(root: Path, name: str, labels: Iterable[UUID]) -> Path:
-    made = root / name
-    made.mkdir(parents=True)
-    by_part = {"train": sorted(map(str, labels)), "held_out": []}
-    (made / "manifest.json").write_text(json.dumps({"labels": by_part, "report": {"more": 1}}))
-    return made
-
-
-@given(
-    versions=st.lists(st.sets(st.sampled_from(LABELS)), max_size=5),
-    erased=st.sets(st.sampled_from(LABELS)),
-)
-def test_a_sweep_takes_what_holds_something_erased_and_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory, versions: list[set[UUID]], erased: set[UUID]
-) -> None:
-    root = tmp_path_factory.mktemp("shelf") / uuid4().hex
-    names = [f"ds-{number:012x}" for number in range(len(versions))]
-    for name, labels in zip(names, versions, strict=True):
-        dataset(root, name, labels)
-    shelf = Shelf(root, labels_in)
-    taken = shelf.sweep(erased, NOW)
-    holding = [(name, len(held & erased)) for name, held in zip(names, versions, strict=True) if held & erased]
-    assert taken == [TakenAway(*each) for each in holding]
-    assert {each.name for each in root.glob("ds-*/")} == set(names) - {name for name, _ in holding}
-    assert shelf.sweep(erased, NOW) == []
-    text = "".join(each.read_text() for each in root.glob("*.erased.json"))
-    assert not any(str(label) in text for label in erased)
-
-
-def test_a_sweep_that_is_killed_in_the_middle_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset(tmp_path, "ds-1", LABELS)
-
-    def killed(_: Path) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(shelves, "discard", killed)
-    with pytest.raises(KeyboardInterrupt):
-        Shelf(tmp_path, labels_in).sweep({LABELS[0]}, NOW)
-    monkeypatch.undo()
-    assert Shelf(tmp_path, labels_in).sweep({LABELS[0]}, NOW) == [TakenAway("ds-1", 1)]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["ds-1.erased.json"]
-
-
-@pytest.mark.parametrize("manifest", ["{}", "{", '{"labels": {"train": ["x"]}}'])
-def test_a_version_that_nobody_can_read_goes_only_where_something_is_erased(tmp_path: Path, manifest: str) -> None:
-    dataset(tmp_path, "ds-1", []).joinpath("manifest.json").write_text(manifest)
-    shelf = Shelf(tmp_path, labels_in)
-    assert shelf.sweep(set(), NOW) == []
-    assert shelf.sweep({LABELS[0]}, NOW) == [TakenAway("ds-1", None)]
