@@ -142,7 +142,7 @@ def train_on(
     # 5. Screen, heads, calibration and thresholds, over the new encoder.
     trained = _with_encoder(champion, shipped)
     held_out = replace(held_out, saw_labels=True)
-    new = refit_to(
+    new, of_screen = refit_to(
         recipe.refresh,
         trained,
         labels,
@@ -173,7 +173,7 @@ def train_on(
             "held_back_losses": [round(loss, 5) for loss in losses],
             "versions": versions(torch, transformers),
         },
-        metrics={"parity": found},
+        metrics={"parity": {**found, "screen": of_screen}},
         seed=recipe.seed,
     )
     say(1.0, f"wrote {manifest.version}")

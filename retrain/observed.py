@@ -114,6 +114,7 @@ class Observer:
     """
 
     def __init__(self, bundle: Bundle, *, max_windows: int, threads: int) -> None:
+        self._threads = threads
         tokenizer = TextTokenizer(bundle.files[TOKENIZER])
         self._windower = windower_of(bundle.manifest, tokenizer, max_windows=max_windows)
         self._batcher = Batcher(StructuralFeatures(tokenizer), pad_id=tokenizer.pad_id, size=BATCH)
@@ -149,6 +150,11 @@ class Observer:
         """As `observe`, without the encoder: its logits are NaN."""
         kept, windows = self._windows(conversations)
         return self._observed(kept, windows, np.full((len(windows), len(LABELS)), np.nan, dtype=np.float32))
+
+    def screen_logits(self, conversations: Sequence[LabelledConversation], model: bytes) -> NDArray[np.float32]:
+        """[windows, labels]: what another screen's file says of the windows that `screened` reads."""
+        screen = OnnxClassifier(SCREEN, "", model, provider=Provider.CPU, threads=self._threads)
+        return self._logits(screen, self._windows(conversations)[1])
 
     def _windows(self, conversations: Sequence[LabelledConversation]) -> tuple[list[CutConversation], list[Window]]:
         kept = list(cut(conversations, self._windower))

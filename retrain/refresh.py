@@ -28,6 +28,7 @@ from detectors.bundle import MANIFEST, SCREEN, Bundle, Manifest, load_bundle
 from detectors.errors import BundleError
 from detectors.taxonomy import LABELS
 from retrain.agreement import HALF, compared
+from retrain.ancestor import begun_from
 from retrain.candidate import Labels, open_labels, write_candidate
 from retrain.corpus import Pair, read_pairs
 from retrain.leaving import leave
@@ -101,11 +102,12 @@ def refit_to(
     say: Say,
     first: float = 0.0,
 ) -> tuple[Refreshed, Mapping[str, float]]:
-    """`bundle` refitted to `labels` and to pairs that its encoder has not seen; how far the screen's file agrees with it.
+    """`bundle` refitted to `labels` and to pairs that its encoder never saw; how far the screen's file agrees with it.
 
     `first`: progress so far. Pairs and labels are read in batches of their own, so that what is kept of the pairs is
     what would be computed. Raises `ValueError` with too little to fit to, `ParityError` where the file says otherwise.
     """
+    bundle = begun_from(bundle)
     observer = Observer(bundle, max_windows=recipe.max_windows, threads=threads)
     ends = [first + part * (0.9 - first) for part in (0.3, 0.85, 1.0)]
     replay = observer.observe(unseen, cache=cache, share=within(say, first, ends[0], "reading replayed conversations"))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -43,6 +42,7 @@ from retrain.replay import HeldOut
 from retrain.sources import LabelledConversation
 
 _CALIBRATION = 0.2
+_DOING = {"fitting": "fitting", "refitted": "measuring and writing", "wrote": "closing"}
 
 
 class Clock:
@@ -55,7 +55,12 @@ class Clock:
     def timing(self, name: str) -> Iterator[None]:
         began, busy = time.perf_counter(), _busy()
         yield
+        self.add(name, began, busy)
+
+    def add(self, name: str, began: float, busy: float) -> None:
+        """What has gone on from then to now."""
         self.rows.append((name, time.perf_counter() - began, _busy() - busy))
+        print(f"| {name} | {self.rows[-1][1]:.1f} | {self.rows[-1][2]:.1f} |", flush=True)
 
 
 def _busy() -> float:
@@ -102,14 +107,14 @@ class _Parts:
         self._now = ("starting", time.perf_counter(), _busy())
 
     def __call__(self, progress: float, said: str) -> None:
-        doing = said.split(" to ")[0] if said.startswith("fitting") else said
+        doing = next((what for begins, what in _DOING.items() if said.startswith(begins)), said)
         if doing != self._now[0]:
             self.end()
             self._now = (doing, time.perf_counter(), _busy())
 
     def end(self) -> None:
         name, began, busy = self._now
-        self._clock.rows.append((f"{self._prefix}: until after {name}", time.perf_counter() - began, _busy() - busy))
+        self._clock.add(f"{self._prefix}: {name}, and on", began, busy)
 
 
 def full(clock: Clock, champion: Bundle, given: Labels, *, steps: int) -> tuple[int, int]:
@@ -144,18 +149,16 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     champion, given, clock = load_bundle(DEFAULT_BUNDLE), labels(arguments.labels), Clock()
-    quick(clock, champion, given, threads=arguments.threads)
-    timed, windows = full(clock, champion, given, steps=arguments.steps)
     print(f"{arguments.labels} labels, {champion.manifest.version}, {arguments.threads} threads; ", end="")
     print(f"bfloat16 {'in hardware' if bf16_is_fast() else 'emulated'}\n")
     print("| | wall s | CPU s |\n|---|---|---|")
-    for name, wall, busy in clock.rows:
-        print(f"| {name} | {wall:.1f} | {busy:.1f} |")
+    quick(clock, champion, given, threads=arguments.threads)
+    timed, windows = full(clock, champion, given, steps=arguments.steps)
     _, wall, busy = clock.rows[-1]
     share = windows / timed
     print(f"| full path: an epoch of {windows} windows, counted up | {wall * share:.0f} | {busy * share:.0f} |")
     ideal = busy * share / arguments.threads
-    print(f"\nAn epoch on {arguments.threads} cores of one's own: about {ideal:.0f} s.", file=sys.stdout)
+    print(f"\nAn epoch on {arguments.threads} cores of one's own: about {ideal:.0f} s.")
 
 
 if __name__ == "__main__":

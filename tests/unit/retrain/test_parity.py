@@ -49,8 +49,9 @@ def batcher(tokenizer: TextTokenizer) -> Batcher:
 def test_both_files_of_a_network_pass_and_their_differences_are_on_record(
     encoder: Encoder, windows: list[Window], batcher: Batcher
 ) -> None:
+    from retrain.agreement import EXACT, ROUNDED
     from retrain.export import export_encoder, quantise
-    from retrain.parity import EXACT, ROUNDED, WINDOWS, parity
+    from retrain.parity import WINDOWS, parity
 
     exact = export_encoder(encoder)
     found = parity(encoder, exact, quantise(exact), windows, batcher, threads=1)
@@ -64,8 +65,9 @@ def test_both_files_of_a_network_pass_and_their_differences_are_on_record(
 
 
 def test_a_file_of_another_network_does_not_ship(encoder: Encoder, windows: list[Window], batcher: Batcher) -> None:
+    from retrain.agreement import ParityError
     from retrain.export import export_encoder
-    from retrain.parity import ParityError, parity
+    from retrain.parity import parity
 
     exact, other, far = (export_encoder(_shifted(encoder, by)) for by in (0.0, 0.02, 9.0))
     with pytest.raises(ParityError, match="ONNX does not say"):
@@ -81,7 +83,7 @@ def _shifted(encoder: Encoder, by: float) -> Encoder:
 
 
 def test_another_order_of_windows_fails_however_small_the_differences_are() -> None:
-    from retrain.parity import Bounds, ParityError, compared
+    from retrain.agreement import Bounds, ParityError, compared
 
     logits = np.linspace(0, 0.01, 20, dtype=np.float32)[:, None].repeat(len(LABELS), axis=1)
     wide = Bounds(largest=1, mean=1, agreement=0.9)
@@ -91,7 +93,8 @@ def test_another_order_of_windows_fails_however_small_the_differences_are() -> N
 
 
 def test_without_windows_nothing_is_certified(encoder: Encoder, batcher: Batcher) -> None:
-    from retrain.parity import ParityError, parity
+    from retrain.agreement import ParityError
+    from retrain.parity import parity
 
     with pytest.raises(ParityError, match="no windows"):
         parity(encoder, b"", b"", [], batcher, threads=1)
