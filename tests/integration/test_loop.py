@@ -255,7 +255,7 @@ def everyday(number: int) -> Rows:
 
 
 def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
-    """What is missed is learnt and then caught; a bad candidate is rolled back; what is sabotaged is refused."""
+    """What is missed is learnt, gated, rolled out and then caught; what is sabotaged is refused."""
     first = deployment.rollout().stable
 
     # 1. A behaviour that the champion misses. People find it, and what is nearly the same and harmless.
@@ -283,36 +283,36 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     assert flagged(caught) > 0.7
     assert flagged(spared) < 0.2
 
-    # 4. Another behaviour is learnt, and passes. Then traffic brings what nobody had labelled: the same
-    #    words, and true.
-    bad = deployment.send(loop_data.buyers_hurried(60, seed=1))
-    good = deployment.send(loop_data.buyers_calmed(60, seed=1))
-    deployment.decided([*bad, *good])
-    deployment.people_say("dismissed", good)
-    deployment.people_say("confirmed", bad, "manipulation")
-    hasty = deployment.run(2)
-    assert hasty.outcome is Outcome.PUBLISHED, hasty
-    deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, everyday)
-    back = deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.STEADY, last_ones)
-    assert (back.stable, back.step, back.actor) == (promoted.stable, Step.ROLLED_BACK, "plumbline")
-    assert "flag" in back.reason
-    deployment.wait_for_version(promoted.stable)
-    assert all(each.arm is Arm.STABLE for each in deployment.decided(deployment.send(everyday(99))))
-
-    # 5. Sabotage: the first behaviour in other words is called harmless, and what is harmless is called bad. The gate
+    # 4. Sabotage: the first behaviour in other words is called harmless, and what is harmless is called bad. The gate
     #    knows what was held out before, and says what would be lost.
     harmless = deployment.send(loop_data.recorder_blinded(60, seed=3))
     slandered = deployment.send(loop_data.everyday(60, seed=3, name="slandered"))
     deployment.decided([*harmless, *slandered])
     deployment.people_say("dismissed", harmless)
     deployment.people_say("confirmed", slandered, "oversight_evasion")
-    refused = deployment.run(3)
+    refused = deployment.run(2)
     assert refused.outcome is Outcome.REFUSED, refused
-    assert deployment.rollout() == back
+    assert deployment.rollout() == promoted
     assert refused.report is not None
     lost = [each for each in refused.report["refusals"] if "oversight_evasion" in each["slice"]]
     assert lost, refused.said
     assert all(each["examples"] for each in lost)
 
-    # 6. All of it is on record.
+
+def test_a_candidate_that_passes_and_then_misbehaves_is_rolled_back(deployment: Deployment) -> None:
+    """The gate could not know: traffic brings what nobody had labelled, the same words, and true."""
+    first = deployment.rollout().stable
+    bad = deployment.send(loop_data.buyers_hurried(60, seed=1))
+    good = deployment.send(loop_data.buyers_calmed(60, seed=1))
+    deployment.decided([*bad, *good])
+    deployment.people_say("dismissed", good)
+    deployment.people_say("confirmed", bad, "manipulation")
+    hasty = deployment.run(1)
+    assert hasty.outcome is Outcome.PUBLISHED, hasty
+    deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, everyday)
+    back = deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.STEADY, last_ones)
+    assert (back.stable, back.step, back.actor) == (first, Step.ROLLED_BACK, "plumbline")
+    assert "flag" in back.reason
+    deployment.wait_for_version(first)
+    assert all(each.arm is Arm.STABLE for each in deployment.decided(deployment.send(everyday(99))))
     until(lambda: "rollout.rolled_back" in deployment.actions(), "the audit log's entry")
