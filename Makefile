@@ -64,6 +64,7 @@ bench: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python tests/bench/correlation.py --seeds 0
 	PYTHONPATH=. $(BIN)/python tests/bench/triage.py
 	PYTHONPATH=. $(BIN)/python tests/bench/rollout.py
+	PYTHONPATH=. $(BIN)/python tests/bench/hot_reload.py
 
 train: $(VENV)/.installed-cpu-embedded-correlate-triage-dev-retrain
 	$(BIN)/python -m retrain.train --data $(DATA) --out detectors/bundles/first

@@ -1,10 +1,10 @@
 """What a new bundle costs those who wait for verdicts: batches while versions are swapped, against batches without.
 
-    PYTHONPATH=. python tests/bench/hot_reload.py [--rounds 5] [--batches 24] [--events 8]
+    PYTHONPATH=. python tests/bench/hot_reload.py [--rounds 4] [--batches 22] [--events 4] [--every 5]
 
 In this process: the real scorer and loader, a registry in a folder, the bundle that ships and one that differs by a
-threshold. Rounds take turns: in one nothing changes, in the other a version is asked for that is not loaded, again and
-again, as soon as the one before serves and a pause has passed. A batch's time is that of `prepare` and `complete`.
+threshold. Rounds take turns: in one nothing changes, in the other a version that is not loaded is asked for at one
+in so many batches, the first included. A batch's time is that of `prepare` and `complete`.
 Target: the 99th percentile grows by no more than the median time of a batch.
 """
 
@@ -14,7 +14,6 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
@@ -47,28 +46,26 @@ from tests.bench.workload import events
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass
 class Rollouts:
-    """Asks for the two versions in turn."""
+    """Asks for two versions in turn."""
 
-    versions: list[str]
-    pause: float
-    revision: int = 1
-    asked_at: float = field(default_factory=time.monotonic)
+    def __init__(self, versions: list[str]) -> None:
+        self._versions = versions
+        self._revision = 1
 
-    def asked(self, serving: Serving) -> Rollout:
-        now = time.monotonic()
-        served = serving.rollout is None or serving.rollout.revision == self.revision
-        if served and now - self.asked_at >= self.pause:
-            self.revision, self.asked_at = self.revision + 1, now
-        stable = self.versions[self.revision % 2]
-        return first(stable, _NOW).model_copy(update={"revision": self.revision})
+    def next(self) -> None:
+        """Asks for the other one."""
+        self._revision += 1
+
+    def asked(self) -> Rollout:
+        stable = self._versions[self._revision % 2]
+        return first(stable, _NOW).model_copy(update={"revision": self._revision})
 
 
 class Place:
     """A scorer and what it needs."""
 
-    def __init__(self, folder: Path, pause: float) -> None:
+    def __init__(self, folder: Path) -> None:
         settings = load_settings(registry_cache=folder / "cache")
         other = folder / "other"
         thresholds = load_bundle(DEFAULT_BUNDLE).manifest.thresholds
@@ -78,7 +75,7 @@ class Place:
         self._bundles = Bundles(registry, settings.registry_cache, lambda path: detector_at(path, settings))
         for version in versions:
             registry.fetch(version, settings.registry_cache)
-        self._rollouts = Rollouts(versions, pause)
+        self.rollouts = Rollouts(versions)
         self._arms = Arms(Serving(configured_detector(settings)))
         metrics = ScorerMetrics(CollectorRegistry())
         self.scorer = Scorer(self._arms.current, verdict_topic="v", max_bytes=2**24, metrics=metrics)
@@ -91,10 +88,10 @@ class Place:
             self.swaps += 1
 
         loader = Loader(
-            lambda: self._rollouts.asked(self._arms.current()),
+            self.rollouts.asked,
             self._bundles.load,
             self._arms,
-            poll=0.05,
+            poll=0.02,
             metrics=BundleMetrics(CollectorRegistry()),
             on_offer=count,
         )
@@ -118,10 +115,10 @@ def records(count: int) -> list[Record]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=24, help="of each round")
-    parser.add_argument("--events", type=int, default=8, help="of each batch")
-    parser.add_argument("--pause", type=float, default=4.0, help="seconds between swaps, at least")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--batches", type=int, default=22, help="of each round")
+    parser.add_argument("--events", type=int, default=4, help="of each batch")
+    parser.add_argument("--every", type=int, default=5, help="batches from one swap to the next")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))  # each swap says so
     # The same batches everywhere: what differs between them is no difference between rounds.
@@ -130,14 +127,17 @@ def main() -> int:
     quiet: list[float] = []
     swapping: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder), arguments.pause)
+        place = Place(Path(folder))
         for _, batch in zip(range(len(batches)), cycle(batches), strict=False):
             place.batch(batch)  # warm
         for _ in range(arguments.rounds):
             quiet += [place.batch(b) for _, b in zip(range(arguments.batches), cycle(batches), strict=False)]
             stop = Event()
             thread = place.swapping(stop)
-            swapping += [place.batch(b) for _, b in zip(range(arguments.batches), cycle(batches), strict=False)]
+            for number, b in zip(range(arguments.batches), cycle(batches), strict=False):
+                if number % arguments.every == 0:
+                    place.rollouts.next()
+                swapping.append(place.batch(b))
             stop.set()
             thread.join()
     one = median(quiet)
