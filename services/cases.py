@@ -28,7 +28,7 @@ class Case:
 
 
 def cases_of(verdicts: Iterable[Verdict], now: datetime) -> list[Case]:
-    """What new `verdicts` add to cases, one for each conversation. Probes, and verdicts that decide nothing, open none."""
+    """What new `verdicts` add to cases, one a conversation. Probes, and verdicts that decide nothing, open none."""
     found: dict[tuple[str, str], Case] = {}
     for verdict in verdicts:
         if not verdict.flagged or verdict.synthetic or not verdict.arm.decides:

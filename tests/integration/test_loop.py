@@ -283,13 +283,13 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     assert flagged(caught) > 0.7
     assert flagged(spared) < 0.2
 
-    # 4. Sabotage: the first behaviour in other words is called harmless, and what is harmless is called bad. The gate
-    #    knows what was held out before, and says what would be lost.
-    harmless = deployment.send(loop_data.recorder_blinded(60, seed=3))
-    slandered = deployment.send(loop_data.everyday(60, seed=3, name="slandered"))
-    deployment.decided([*harmless, *slandered])
-    deployment.people_say("dismissed", harmless)
-    deployment.people_say("confirmed", slandered, "oversight_evasion")
+    # 4. Sabotage: people say the opposite of what was said before, of other conversations. The gate knows what was held
+    #    out then, and says what would be lost.
+    called_harmless = deployment.send(loop_data.recorder_paused(60, seed=3))
+    called_bad = deployment.send(loop_data.recorder_running(60, seed=3))
+    deployment.decided([*called_harmless, *called_bad])
+    deployment.people_say("dismissed", called_harmless)
+    deployment.people_say("confirmed", called_bad, "oversight_evasion")
     refused = deployment.run(2)
     assert refused.outcome is Outcome.REFUSED, refused
     assert deployment.rollout() == promoted
