@@ -45,7 +45,8 @@ def say(**facts: object) -> None:
 def half_way(folder: Path, what: str) -> None:
     """The middle of the work: what is being made is half there."""
     say(progress=0.5, said=f"half of {what}")
-    (folder / f"half {what}").write_text(str(os.getpid()))
+    (writing := folder / f"writing {what}").write_text(str(os.getpid()))
+    writing.rename(folder / f"half {what}")
     while (folder / f"pause {what}").exists():
         time.sleep(0.02)
     if (folder / f"fail {what}").exists():

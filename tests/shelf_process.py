@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from services.retraining import shelf as shelves
 from services.retraining.datasets import labels_in
+from services.retraining.placing import discard, place_once
 from services.retraining.shelf import Shelf
 from services.retraining.successors import Beat
+from services.retraining.tombstones import bury
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 STEPS = ("successor made", "successor placed", "buried", "told", "discarding", "discarded")
@@ -44,8 +47,8 @@ def main(step: str, root: Path, name: str, label: UUID) -> None:
         if reached == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def hooked(work: Callable[..., Path | None], reached: str) -> Callable[..., Path | None]:
-        def done(*details: object) -> Path | None:
+    def hooked(work: Callable[..., Any], reached: str) -> Callable[..., Any]:
+        def done(*details: object) -> Any:
             made = work(*details)
             die(reached)
             return made
@@ -56,12 +59,15 @@ def main(step: str, root: Path, name: str, label: UUID) -> None:
         path.rename(path.with_name(".work-x"))
         die("discarding")
 
-    hooks = {"place_once": "successor placed", "bury": "buried", "discard": "discarded"}
-    for work, reached in hooks.items():
-        setattr(shelves, work, hooked(getattr(shelves, work), reached))
-    if step == "discarding":
-        shelves.discard = half_way
-    for _ in Shelf(root, labels_in, hooked(left_of, "successor made")).sweep({label}, [name], NOW):  # type: ignore[arg-type]
+    last = half_way if step == "discarding" else discard
+    hooks: dict[str, tuple[Callable[..., Any], str]] = {
+        "place_once": (place_once, "successor placed"),
+        "bury": (bury, "buried"),
+        "discard": (last, "discarded"),
+    }
+    for name_of, (work, reached) in hooks.items():
+        setattr(shelves, name_of, hooked(work, reached))
+    for _ in Shelf(root, labels_in, hooked(left_of, "successor made")).sweep({label}, [name], NOW):
         die("told")
 
 

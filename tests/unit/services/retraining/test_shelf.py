@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -115,12 +116,12 @@ def test_whoever_dies_when_what_is_left_of_the_last_version_stands_in_the_end(
         assert labels_in(at) == whole[newest] - erased
 
 
-def dying(work: object, death: Deaths) -> object:
+def dying(work: Callable[..., Any], death: Deaths) -> Callable[..., Any]:
     """As `work`, with a death right before it or right behind it."""
 
-    def done(*details: object) -> object:
+    def done(*details: object) -> Any:
         death()
-        made = work(*details)  # type: ignore[operator]
+        made = work(*details)
         death()
         return made
 
