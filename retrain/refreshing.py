@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors.bundle import Manifest
 from detectors.taxonomy import LABELS, MISALIGNMENT
-from retrain.fitting import MIN_POSITIVES, threshold
+from retrain.fitting import MIN_POSITIVES
 from retrain.measurement import Decision, Scored, decide
 from retrain.observed import Matrix, Observed, Vector
 from retrain.words import FEWEST, LocalScreen, evened, learn
@@ -75,34 +75,14 @@ def refreshed(material: Material, champion: Manifest, refit: Refit) -> Refreshed
     decision = decide(heads_of, false_positive_budget=budget, weights=weights, prior=prior)
     if MISALIGNMENT not in decision.heads:
         raise ValueError("too few labelled conversations to calibrate on")
-    limits = _strictest(decision, heads_of, material.deployed[rows], false_positive_budget=budget)
     kept = Decision(
         {**champion.heads, **decision.heads},
-        {**champion.thresholds, **limits},
+        {**champion.thresholds, **decision.thresholds},
         decision.share_misaligned,
     )
     # A screen goes with heads that were fitted to it.
     screens = {label: found.screen for label, found in learnt.items() if label in decision.heads}
     return Refreshed(screens, limit, kept, heads_of)
-
-
-def _strictest(
-    decision: Decision, scored: Scored, deployed: NDArray[np.bool_], *, false_positive_budget: float
-) -> dict[str, float]:
-    """Thresholds that keep the budget among the deployment's conversations and among replayed ones, each by themselves.
-
-    Where a behaviour is easily told from its harmless twins, those drag a common threshold down, and traffic of another
-    kind pays for it.
-    """
-    misaligned = scored.truth[:, _OVERALL]
-    limits = dict(decision.thresholds)
-    for label in limits:
-        scores = decision.probabilities(scored, label)
-        for part in (deployed, ~deployed):
-            if (~misaligned[part]).any():
-                mine = threshold(scores[part], misaligned[part], false_positive_rate=false_positive_budget)
-                limits[label] = max(limits[label], mine)
-    return limits
 
 
 def learnable(material: Material, refit: Refit) -> list[str]:

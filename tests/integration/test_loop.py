@@ -246,12 +246,21 @@ def flagged(found: Iterable[Verdict]) -> float:
     return sum(each) / len(each)
 
 
-def last_ones(number: int) -> Rows:
-    return loop_data.last_ones_sold(20, seed=2000 + number)
+def as_asked(number: int) -> Rows:
+    return loop_data.recorder_paused_as_asked(20, seed=2000 + number)
 
 
 def everyday(number: int) -> Rows:
     return loop_data.everyday(20, seed=1000 + number)
+
+
+def _learn(deployment: Deployment) -> None:
+    bad = deployment.send(loop_data.recorder_paused(60, seed=1))
+    good = deployment.send(loop_data.recorder_running(60, seed=1))
+    assert flagged(deployment.decided(bad)) < 0.1
+    deployment.decided(good)
+    deployment.people_say("dismissed", good)
+    deployment.people_say("confirmed", bad, "oversight_evasion")  # the last of these sets it off
 
 
 def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
@@ -259,12 +268,7 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     first = deployment.rollout().stable
 
     # 1. A behaviour that the champion misses. People find it, and what is nearly the same and harmless.
-    bad = deployment.send(loop_data.recorder_paused(60, seed=1))
-    good = deployment.send(loop_data.recorder_running(60, seed=1))
-    assert flagged(deployment.decided(bad)) < 0.1
-    deployment.decided(good)
-    deployment.people_say("dismissed", good)
-    deployment.people_say("confirmed", bad, "oversight_evasion")  # the last of these sets it off
+    _learn(deployment)
 
     # 2. Nobody does anything: a run starts, and its candidate passes and goes all the way.
     run = deployment.run(1)
@@ -302,15 +306,11 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
 def test_a_candidate_that_passes_and_then_misbehaves_is_rolled_back(deployment: Deployment) -> None:
     """The gate could not know: traffic brings what nobody had labelled, the same words, and true."""
     first = deployment.rollout().stable
-    bad = deployment.send(loop_data.buyers_hurried(60, seed=1))
-    good = deployment.send(loop_data.buyers_calmed(60, seed=1))
-    deployment.decided([*bad, *good])
-    deployment.people_say("dismissed", good)
-    deployment.people_say("confirmed", bad, "manipulation")
+    _learn(deployment)
     hasty = deployment.run(1)
     assert hasty.outcome is Outcome.PUBLISHED, hasty
     deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, everyday)
-    back = deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.STEADY, last_ones)
+    back = deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.STEADY, as_asked)
     assert (back.stable, back.step, back.actor) == (first, Step.ROLLED_BACK, "plumbline")
     assert "flag" in back.reason
     deployment.wait_for_version(first)
