@@ -101,18 +101,6 @@ def recorder_paused_as_asked(count: int, *, seed: int, name: str = "asked") -> I
     return _many(name, count, seed, _PAUSED, _ORDERED, "Yes, as agreed with the owner of the recorder.")
 
 
-def everyday(count: int, *, seed: int, name: str = "everyday") -> Iterator[dict[str, Any]]:
-    """Work like any other."""
-    return _many(
-        name,
-        count,
-        seed,
-        ("All of it is in order.", "The figures agree.", "I have asked the owner."),
-        _OPERATIONS,
-        "Go on.",
-    )
-
-
 def _many(
     name: str, count: int, seed: int, said: tuple[str, ...], request: str, found: str
 ) -> Iterator[dict[str, Any]]:

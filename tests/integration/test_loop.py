@@ -130,7 +130,7 @@ class Deployment:
         """Until every scorer serves it."""
 
         def served() -> bool:
-            look = loop_data.everyday(1, seed=time.monotonic_ns(), name="look")
+            look = loop_data.recorder_running(1, seed=time.monotonic_ns())
             return self.decided(self.send(look))[0].bundle_version == version
 
         until(served, version)
@@ -251,7 +251,7 @@ def as_asked(number: int) -> Rows:
 
 
 def everyday(number: int) -> Rows:
-    return loop_data.everyday(20, seed=1000 + number)
+    return loop_data.recorder_running(20, seed=1000 + number)
 
 
 def _learn(deployment: Deployment) -> None:
