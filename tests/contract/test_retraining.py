@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -440,6 +441,23 @@ def test_a_run_whose_dataset_is_erased_from_begins_again_from_what_is_left_of_it
     site.steps()
     assert site.assembled_from() == ["None", left]
     assert site.runs()[0].outcome is Outcome.PUBLISHED
+
+
+def test_who_takes_over_looks_at_what_the_one_before_left(site: Site) -> None:
+    """It was killed when the dataset stood in its place, before it could see that something in it was erased."""
+    site.label("a", "b", "c")
+    site.steps()
+    folder = site.folder / "retraining/datasets" / str(site.runs()[0].dataset)
+    shutil.copytree(folder, site.folder / "made meanwhile")
+    commands = fake_commands(site.folder / "steering")
+    site.retrainer = retrainer_of(
+        site.settings, site.database, CollectorRegistry(), commands=commands, clock=site.clock
+    )
+    site.tell(erased("conversation-a", "a"))
+    (site.folder / "made meanwhile").rename(folder)
+    site.clock.now += timedelta(minutes=1)
+    site.steps()
+    assert list(site.datasets().values()) == [{str(label_id(name)) for name in "bc"}]
 
 
 def test_a_stop_while_something_is_erased_takes_nothing_away_before_its_time(site: Site) -> None:
