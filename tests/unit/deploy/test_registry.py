@@ -155,7 +155,9 @@ def test_a_signed_record_stands_for_its_own_version_alone(url: str, tmp_path: Pa
         open_registry(url, public_key=PUBLIC).fetch("tiny-0123456789ab", tmp_path)
 
 
-@pytest.mark.parametrize("key", ["", "x", "AAAA", "é" * 44, PUBLIC + "A"])
+@pytest.mark.parametrize(
+    "key", ["", "x", "AAAA", "é" * 44, PUBLIC + "A"], ids=["none", "short", "too short", "no base64", "long"]
+)
 def test_what_is_no_key_is_refused(url: str, key: str) -> None:
     with pytest.raises(RegistryError, match="32 bytes"):
         public_key_of(key)
