@@ -27,6 +27,8 @@ from deploy.kafka.local import LocalKafka
 from deploy.registry import Registry, open_registry
 from deploy.rollout.state import Rollout, RolloutStage, Step
 from detectors.codec import encode_event, event_from_line
+from detectors.detector import Detector
+from detectors.loading import open_detector
 from detectors.transcript import TranscriptEvent
 from detectors.verdict import Arm, Verdict
 from services.accounts.accounts import Accounts
@@ -57,6 +59,7 @@ class Deployment:
     registry: Registry
     sink: KafkaSink
     api: httpx.Client
+    champion: Detector
 
     def send(self, rows: Rows) -> list[str]:
         """Agents at work; the ids of their conversations."""
@@ -116,6 +119,15 @@ class Deployment:
         found = self.registry.rollout()
         assert found is not None
         return found
+
+    def ordinary(self, number: int) -> list[dict[str, Any]]:
+        """Work that nobody would flag, and the first champion does not: a handful of flags by mistake, in so little
+        traffic, would be all that there is to compare.
+        """
+        rows = list(loop_data.recorder_running(20, seed=1000 + number))
+        prepared = [self.champion.prepare(self._event(row)) for row in rows]
+        judged = self.champion.judge(prepared, now=datetime.now(UTC)).verdicts
+        return [row for row, verdict in zip(rows, judged, strict=True) if not verdict.flagged]
 
     def traffic_until(self, reached: Callable[[Rollout], bool], kinds: Callable[[int], Rows]) -> Rollout:
         """Agents go on working, `kinds` of what number after number, until the rollout is somewhere."""
@@ -215,7 +227,7 @@ def deployment(
         registry = open_registry(folder)
         until(lambda: registry.rollout() is not None, "the first version")
         until(lambda: _answers(api), "the API")
-        yield Deployment(settings, database, registry, sink, api)
+        yield Deployment(settings, database, registry, sink, api, open_detector(champion, threads=1))
     database.engine.dispose()
 
 
@@ -250,10 +262,6 @@ def as_asked(number: int) -> Rows:
     return loop_data.recorder_paused_as_asked(20, seed=2000 + number)
 
 
-def everyday(number: int) -> Rows:
-    return loop_data.recorder_running(20, seed=1000 + number)
-
-
 def _learn(deployment: Deployment) -> None:
     bad = deployment.send(loop_data.recorder_paused(60, seed=1))
     good = deployment.send(loop_data.recorder_running(60, seed=1))
@@ -274,7 +282,7 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     run = deployment.run(1)
     assert (run.trigger, run.outcome) == ("labels", Outcome.PUBLISHED), run
     assert run.candidate is not None
-    promoted = deployment.traffic_until(lambda rollout: rollout.stable == run.candidate, everyday)
+    promoted = deployment.traffic_until(lambda rollout: rollout.stable == run.candidate, deployment.ordinary)
     assert (promoted.stage, promoted.step, promoted.previous) == (RolloutStage.STEADY, Step.PROMOTED, first)
     steps = [each.step for each in reversed(deployment.registry.rollout_history(10))]
     assert steps == [Step.STARTED, Step.STARTED, Step.ADVANCED, Step.PROMOTED]
@@ -309,10 +317,10 @@ def test_a_candidate_that_passes_and_then_misbehaves_is_rolled_back(deployment: 
     _learn(deployment)
     hasty = deployment.run(1)
     assert hasty.outcome is Outcome.PUBLISHED, hasty
-    deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, everyday)
+    deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, deployment.ordinary)
     back = deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.STEADY, as_asked)
     assert (back.stable, back.step, back.actor) == (first, Step.ROLLED_BACK, "plumbline")
     assert "flag" in back.reason
     deployment.wait_for_version(first)
-    assert all(each.arm is Arm.STABLE for each in deployment.decided(deployment.send(everyday(99))))
+    assert all(each.arm is Arm.STABLE for each in deployment.decided(deployment.send(deployment.ordinary(99))))
     until(lambda: "rollout.rolled_back" in deployment.actions(), "the audit log's entry")
