@@ -25,7 +25,7 @@ def test_the_page_follows_the_rollout_under_the_hands_of_who_types(site: Site) -
     rollouts = site.web.services.rollouts
     assert rollouts is not None
     rollouts.steering.take(Manual.PAUSE, actor="bob", reason="wait")
-    expect(moved.get_by_role("button", name="Resume")).to_be_visible()
+    expect(moved.get_by_role("button", name="Resume")).to_be_visible(timeout=60_000)  # it looks every few seconds
     expect(page.get_by_text("Canary, paused")).to_be_visible()
     expect(moved.get_by_label("Why")).to_have_value("it is good")
     expect(moved.get_by_role("button", name="Promote")).to_be_focused()
