@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="pyarrow is missing: install the extra 'retrain'")
 pytest.importorskip("scipy", reason="scipy is missing: install the extra 'retrain'")
 
-from detectors.bundle import Manifest, load_bundle, rethresholded, rewritten
+from detectors.bundle import ENCODER, Manifest, load_bundle, rethresholded, rewritten
 from detectors.calibration import LabelHeads
 from detectors.codec import encode_event
 from detectors.loading import DEFAULT_BUNDLE
@@ -124,6 +124,16 @@ def test_the_same_bundle_passes_and_leaves_a_report_and_a_card(
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "card.md"}
     with pytest.raises(ValueError, match="the report is of"):
         card(load_bundle(DEFAULT_BUNDLE).manifest, report)
+
+
+def test_an_encoder_of_its_own_is_read_by_itself(gate: Gate, champion: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is missing: install the extra 'retrain'")
+    model = onnx.load_from_string(load_bundle(champion).files[ENCODER])
+    model.doc_string = "another file that says the same"
+    rewritten(champion, tmp_path / "other", files={ENCODER: model.SerializeToString()})
+    status, report = gate(tmp_path / "other")
+    assert not report.encoder_shared
+    assert (status, report.refusals) == (0, ())
 
 
 def test_one_that_was_to_be_better_and_is_the_same_is_refused(gate: Gate, champion: Path) -> None:
