@@ -35,15 +35,16 @@ def main(argv: list[str] | None = None) -> int:
     told = _arguments(argv)
     say = JsonLines(sys.stdout)
     try:
+        told.out.parent.mkdir(parents=True, exist_ok=True)
         champion, candidate = load_bundle(told.champion), load_bundle(told.candidate)
         policy = Policy.model_validate_json(told.policy)
         material = _material(champion, told.dataset, told.canaries)
         report = examine(champion, candidate, material, policy, threads=told.threads, clock=time.perf_counter, say=say)
+        _put(told.card or told.out.with_name("card.md"), card(candidate.manifest, report))
+        _put(told.out, report.model_dump_json(indent=1) + "\n")
     except (ValueError, OSError, BundleError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return FAILED
-    _put(told.card or told.out.with_name("card.md"), card(candidate.manifest, report))
-    _put(told.out, report.model_dump_json(indent=1) + "\n")
     say(1.0, in_words(report))
     return PASSED if report.passed else REFUSED
 
