@@ -38,7 +38,7 @@ test: $(STAMP) $(if $(filter true,$(CI)),servers)
 
 SERVERS := prometheus prometheus-alertmanager chromium
 servers:
-	@for each in $(SERVERS); do command -v $$each || exit 1; done >/dev/null || { \
+	@(for each in $(SERVERS); do command -v $$each || exit 1; done) >/dev/null || { \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; \
 	} || echo "$(SERVERS) could not be installed: tests that need them are skipped"
 
