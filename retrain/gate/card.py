@@ -122,8 +122,8 @@ def _costs(report: GateReport) -> Iterator[str]:
     yield "## What it costs, and whether its numbers can be believed"
     yield ""
     yield (
-        f"- **Latency**: {timed.ratio:.2f} times the champion's, as the ratio of medians of {timed.timings} "
-        f"conversations each, in turns; at most {timed.limit:.2f}."
+        f"- **Latency**: {timed.ratio:.2f} times the champion's, each at its fastest in {timed.timings} "
+        f"timings of either, in turns; at most {timed.limit:.2f}."
     )
     yield f"- **Size**: {size.candidate_bytes / 1e6:.1f} MB after {size.champion_bytes / 1e6:.1f} MB."
     for each in report.calibration:

@@ -61,6 +61,8 @@ class Policy(Strict):
     latency_ratio: float = Field(default=1.25, gt=0)
     latency_conversations: int = Field(default=12, ge=1)
     latency_rounds: int = Field(default=3, ge=1)
+    latency_attempts: int = Field(default=5, ge=1)
+    """So many times as many rounds at the most, for a candidate that looks too slow."""
     size_ratio: float = Field(default=1.5, gt=0)
     size_bytes: int = Field(default=64 * 2**20, gt=0)
     """A bundle of no more bytes is never too large, whatever its champion was."""

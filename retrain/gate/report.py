@@ -64,7 +64,7 @@ class TargetReport(Frozen):
 
 
 class LatencyReport(Frozen):
-    """Median seconds of one conversation through the cascade; both bundles took turns."""
+    """Seconds of one conversation through the cascade: of each one the fastest of all rounds, and of these the mean."""
 
     champion_seconds: float
     candidate_seconds: float

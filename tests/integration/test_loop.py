@@ -280,7 +280,7 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
 
     # 2. Nobody does anything: a run starts, and its candidate passes and goes all the way.
     run = deployment.run(1)
-    assert (run.trigger, run.outcome) == ("labels", Outcome.PUBLISHED), run
+    assert (run.trigger, run.outcome) == ("labels", Outcome.PUBLISHED), run.said
     assert run.candidate is not None
     promoted = deployment.traffic_until(lambda rollout: rollout.stable == run.candidate, deployment.ordinary)
     assert (promoted.stage, promoted.step, promoted.previous) == (RolloutStage.STEADY, Step.PROMOTED, first)
@@ -303,7 +303,7 @@ def test_the_loop_closes_by_itself(deployment: Deployment) -> None:
     deployment.people_say("dismissed", called_harmless)
     deployment.people_say("confirmed", called_bad, "oversight_evasion")
     refused = deployment.run(2)
-    assert refused.outcome is Outcome.REFUSED, refused
+    assert refused.outcome is Outcome.REFUSED, refused.said
     assert deployment.rollout() == promoted
     assert refused.report is not None
     lost = [each for each in refused.report["refusals"] if "oversight_evasion" in each["slice"]]
@@ -316,7 +316,7 @@ def test_a_candidate_that_passes_and_then_misbehaves_is_rolled_back(deployment: 
     first = deployment.rollout().stable
     _learn(deployment)
     hasty = deployment.run(1)
-    assert hasty.outcome is Outcome.PUBLISHED, hasty
+    assert hasty.outcome is Outcome.PUBLISHED, hasty.said
     deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.CANARY, deployment.ordinary)
     back = deployment.traffic_until(lambda rollout: rollout.stage is RolloutStage.STEADY, as_asked)
     assert (back.stable, back.step, back.actor) == (first, Step.ROLLED_BACK, "plumbline")
