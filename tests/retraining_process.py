@@ -1,4 +1,4 @@
-"""A retrainer in a process of its own, to be killed at one step: `python -m tests.retraining_process STEP FOLDER`.
+"""A retrainer that is to be killed at one step, for a process of its own.
 
 It kills itself once, and leaves the file `killed` in FOLDER; started again, it leaves `again`, and goes on. Its
 children are those of `tests.retraining_children`, steered by FOLDER. Without SIGTERM it never ends.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -59,7 +58,3 @@ def main(step: str, folder: Path) -> None:
     topics, group = ["retraining.queue"], "retrainer"
     process._run(settings, StreamMetrics(registry), retrainer.keeper, topics=topics, group=group, stop=stop)
     driving.join(30)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

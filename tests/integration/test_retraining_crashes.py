@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,14 +27,16 @@ from services.retraining.run import Outcome
 from services.settings import Settings
 from services.store import Database, audit, loop, open_engine
 from services.store.loop_tables import QueuedLabelRow
+from tests import retraining_process
+from tests.forked import Forked, import_beforehand
 from tests.processes import environment
 from tests.retraining_children import whole
 from tests.retraining_data import erased, label_id, queued, small_bundle, withdrawn
 from tests.retraining_hooks import STEPS
-from tests.servers import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 PATIENCE = 120.0
+import_beforehand("tests.retraining_process")
 NAMES = [f"label-{number}" for number in range(6)]
 
 
@@ -54,10 +54,9 @@ def variables(settings: Settings, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def retraining(settings: Settings, step: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    argv = [sys.executable, "-m", "tests.retraining_process", step, str(folder / "steering")]
-    with (folder / "retrainer.log").open("ab") as log:
-        started = subprocess.Popen(argv, env=variables(settings, folder), stdout=log, stderr=log, cwd=ROOT)
+def retraining(settings: Settings, step: str, folder: Path) -> Iterator[Forked]:
+    main, log = retraining_process.main, folder / "retrainer.log"
+    started = Forked(main, step, folder / "steering", environment=variables(settings, folder), log=log)
     try:
         yield started
     finally:
@@ -152,8 +151,8 @@ def test_a_run_comes_to_its_end_once_whenever_the_process_dies(
     database.engine.dispose()
 
 
-def gone(process: subprocess.Popen[bytes]) -> bool:
-    return process.poll() is not None
+def gone(process: Forked) -> bool:
+    return process.returncode is not None
 
 
 def ended(database: Database) -> bool:
