@@ -89,8 +89,7 @@ class Comparison:
         draws = self._draws(among, everyone)
         found = self._difference(draws.rates(before, everyone), draws.rates(after, everyone))
         lost = (before & ~after) if sign > 0 else (after & ~before)
-        quiet = max(0.0, self._policy.quiet - found.champion) if sign < 0 else 0.0
-        measured = _measured(metric, groups, found, margin.of(groups) + quiet, sign)
+        measured = _measured(metric, groups, found, margin.of(groups), sign)
         yield _Finding(measured, tuple(self._ids(among)[lost][:MOST_EXAMPLES].tolist()))
 
     def _auroc(
