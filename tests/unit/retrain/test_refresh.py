@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from detectors.bundle import ENCODER, SCREEN, Manifest, load_bundle
+from detectors.bundle import ENCODER, SCREEN, Manifest, load_bundle, rethresholded, rewritten
 from detectors.codec import event_from_line
 from detectors.loading import DEFAULT_BUNDLE, open_detector
 from detectors.taxonomy import LABELS, MISALIGNMENT
@@ -102,22 +102,32 @@ def ranking(folder: Path, some: Sequence[LabelledConversation]) -> dict[str, flo
     return {label: auroc(scores[label], rows) for label, rows in columns.items() if rows.sum() >= 10}
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that ships, with its screen for an encoder, and as sparing with flags as it is itself; with SHIPPED=1
+    as it is, which takes minutes.
+    """
+    if "SHIPPED" in os.environ:
+        return DEFAULT_BUNDLE
+    bundle, folder = load_bundle(DEFAULT_BUNDLE), tmp_path_factory.mktemp("bundles")
+    rewritten(DEFAULT_BUNDLE, folder / "loud", files={ENCODER: bundle.files[SCREEN]})
+    rethresholded(folder / "loud", folder / "quick", dict.fromkeys(bundle.manifest.thresholds, 0.9))
+    return folder / "quick"
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.skipif(
-    "SHIPPED" not in os.environ, reason="takes minutes: set SHIPPED=1; the loop's story covers it small"
-)
-def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten(tmp_path: Path) -> None:
+def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten(tmp_path: Path, quick: Path) -> None:
     out, fresh = tmp_path / "candidate", deployment(60, seed=2)
-    manifest, said = refreshed(labels_of(deployment(60, seed=1), calibration=30), out, tmp_path / "cache")
-    champion = load_bundle(DEFAULT_BUNDLE).manifest
+    manifest, said = refreshed(labels_of(deployment(60, seed=1), calibration=30), out, tmp_path / "cache", quick)
+    champion = load_bundle(quick).manifest
 
-    assert flagged(DEFAULT_BUNDLE, fresh)[0] < 0.3  # it misses most
+    assert flagged(quick, fresh)[0] < 0.3  # it misses most
     caught, wrongly = flagged(out, fresh)
     assert caught > 0.8
     assert wrongly < 0.1
     pairs = list(conversations(read_pairs("test")))
-    before, after = ranking(DEFAULT_BUNDLE, pairs), ranking(out, pairs)
+    before, after = ranking(quick, pairs), ranking(out, pairs)
     assert after[MISALIGNMENT] > before[MISALIGNMENT] - MARGIN
     assert all(after[label] > before[label] - 2 * MARGIN for label in before)
 
@@ -131,7 +141,7 @@ def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten
     assert [line["progress"] for line in said] == sorted(line["progress"] for line in said)
 
     # The same again: the same version, with what was kept and without.
-    again, _ = refreshed(labels_of(deployment(60, seed=1), calibration=30), tmp_path / "again", tmp_path / "cache")
+    again, _ = refreshed(labels_of(deployment(60, seed=1), calibration=30), tmp_path / "again", tmp_path / "cache", quick)
     assert again.version == manifest.version
 
     # On top of itself: nothing is trusted more for being known by heart.
