@@ -141,7 +141,9 @@ def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten
     assert [line["progress"] for line in said] == sorted(line["progress"] for line in said)
 
     # The same again: the same version, with what was kept and without.
-    again, _ = refreshed(labels_of(deployment(60, seed=1), calibration=30), tmp_path / "again", tmp_path / "cache", quick)
+    again, _ = refreshed(
+        labels_of(deployment(60, seed=1), calibration=30), tmp_path / "again", tmp_path / "cache", quick
+    )
     assert again.version == manifest.version
 
     # On top of itself: nothing is trusted more for being known by heart.
