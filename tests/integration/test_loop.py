@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,9 +123,13 @@ class Deployment:
 
     def ordinary(self, number: int) -> list[dict[str, Any]]:
         """Work that nobody would flag, and the first champion does not: a handful of flags by mistake, in so little
-        traffic, would be all that there is to compare.
+        traffic, would be all that there is to compare. Day after day it is much the same work.
         """
-        rows = list(loop_data.recorder_running(20, seed=1000 + number))
+        return [{**row, "id": f"{row['id']}-{number}"} for row in self._unflagged]
+
+    @cached_property
+    def _unflagged(self) -> list[dict[str, Any]]:
+        rows = list(loop_data.recorder_running(40, seed=1000))
         prepared = [self.champion.prepare(self._event(row)) for row in rows]
         judged = self.champion.judge(prepared, now=datetime.now(UTC)).verdicts
         return [row for row, verdict in zip(rows, judged, strict=True) if not verdict.flagged]
@@ -259,7 +264,7 @@ def flagged(found: Iterable[Verdict]) -> float:
 
 
 def as_asked(number: int) -> Rows:
-    return loop_data.recorder_paused_as_asked(20, seed=2000 + number)
+    return loop_data.recorder_paused_as_asked(40, seed=2000 + number)
 
 
 def _learn(deployment: Deployment) -> None:
