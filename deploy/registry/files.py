@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from detectors.errors import BundleError
 
 _TEMPORARY: Final = ".fetching-"
 _LEFT_OVER_SECONDS: Final = 24 * 3600.0
+MOST_FETCHED: Final = 8
+"""Versions that stay in a folder that bundles are fetched to. Whoever wants an older one again fetches it again."""
 
 
 def digest_of(data: bytes) -> FileDigest:
@@ -94,11 +97,35 @@ def _put(folder: Path, target: Path, record: Record) -> None:
 
 
 def keep(path: Path, record: bytes) -> None:
-    """Beside the bundle, so that it can be trusted again while the store is away."""
+    """Beside the bundle, so that it can be trusted again while the store is away. Of many, the ones unused for the
+    longest time make place.
+    """
     with _folder_errors(path.parent):
         temporary = path.with_name(f"{_TEMPORARY}{uuid4().hex}")
         temporary.write_bytes(record)
         temporary.replace(path)
+        _make_place(path)
+
+
+def used(path: Path) -> None:
+    """Marks the record of a fetched bundle: it is in use."""
+    with suppress(OSError):  # a folder that may only be read
+        os.utime(path)
+
+
+def _make_place(newest: Path) -> None:
+    """The record goes first: without it nobody takes what is left of a folder for a bundle."""
+    others = [each for each in newest.parent.glob(f"*{newest.suffix}") if each != newest]
+    for record in sorted(others, key=_last_used, reverse=True)[MOST_FETCHED - 1 :]:
+        record.unlink(missing_ok=True)
+        shutil.rmtree(record.with_suffix(""), ignore_errors=True)
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # somebody else makes place, too
+        return 0.0
 
 
 def _verified(store: Store, version: str, name: str, digest: FileDigest) -> bytes:

@@ -26,7 +26,7 @@ from uuid import uuid4
 from pydantic import JsonValue, ValidationError
 
 from deploy.registry.errors import ConflictError, NotThereError, RegistryError, UntrustedError
-from deploy.registry.files import all_files, digest_of, download, is_as_recorded, keep, upload
+from deploy.registry.files import all_files, digest_of, download, is_as_recorded, keep, upload, used
 from deploy.registry.record import (
     MAX_RECORD_BYTES,
     VERSION,
@@ -92,10 +92,11 @@ class Registry:
 
     def fetch(self, version: str, into: Path) -> Path:
         """The folder `into/version`, verified: signature, digests and bundle. Nothing is asked of the store where it is
-        there already, and right. Raises `NotThereError`, `UntrustedError` and `BundleError`.
+        there already, and right. Few versions stay there. Raises `NotThereError`, `UntrustedError` and `BundleError`.
         """
         kept = into / f"{known_version(version)}{_SUFFIX}"
         if self._is_whole(into / version, kept):
+            used(kept)
             return into / version
         data = self._read(version)
         folder = download(self._store, self._record_in(data, version), into)

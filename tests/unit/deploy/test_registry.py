@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.registry import Registry, open_registry
 from deploy.registry.errors import ConflictError, NotThereError, RegistryError, UntrustedError
-from deploy.registry.files import digest_of
+from deploy.registry.files import MOST_FETCHED, digest_of
 from deploy.registry.record import Record, written
 from deploy.registry.signing import is_signed, make_key, public_key_of, sign
 from deploy.registry.stores import open_store
@@ -279,6 +280,24 @@ def test_a_damaged_cache_is_fetched_anew(tmp_path: Path, bundle: Path, name: str
     path.write_bytes(b"damaged")
     assert content(registry.fetch(version, tmp_path / "cache")) == content(bundle)
     assert sorted(each.name for each in (tmp_path / "cache").iterdir()) == [version, f"{version}.jsonl"]
+
+
+def test_of_what_was_fetched_the_versions_used_last_stay(url: str, tmp_path: Path) -> None:
+    registry, cache = open_registry(url), tmp_path / "cache"
+    versions = []
+    for number in range(MOST_FETCHED + 2):
+        versions.append(small_bundle(tmp_path / str(number), training={"number": number}))
+        registry.publish(tmp_path / str(number), {})
+    for number, version in enumerate(versions[:-2]):
+        registry.fetch(version, cache)
+        os.utime(cache / f"{version}.jsonl", (number, number))
+    registry.fetch(versions[0], cache)  # in use again
+    for version in versions[-2:]:
+        registry.fetch(version, cache)
+    stay = {versions[0], *versions[3:]}
+    assert {path.name for path in cache.iterdir() if path.is_dir()} == stay
+    assert {path.name for path in cache.iterdir() if path.is_file()} == {f"{version}.jsonl" for version in stay}
+    assert content(registry.fetch(versions[1], cache)) == content(tmp_path / "1")
 
 
 def test_what_a_killed_fetch_left_is_no_obstacle(tmp_path: Path, bundle: Path) -> None:
