@@ -163,7 +163,7 @@ def test_a_confirmed_label_leaves_once_it_can_no_longer_be_taken_back(store: Sto
     told = message.value
     assert (told["kind"], told["label_id"], told["disposition"]) == ("label", str(decided.label.label_id), "confirmed")
     assert (told["category"], told["corrected_answer"]) == ("sabotage", "I have not reconciled them yet.")
-    assert "ada" not in str(told)
+    assert "'ada'" not in str(told)  # a digest may have these letters
     with store.database.read() as tx:
         (label,) = labels.of_case(tx, case.case_id)
     assert label == decided.label
