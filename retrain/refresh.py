@@ -2,17 +2,19 @@
 
     python -m retrain.refresh --champion DIR --dataset DIR --out DIR
 
-The dataset's training and calibration parts and Plumbline's own held-out pairs are read by the champion's encoder;
-`retrain.refreshing` does the rest. Needs no torch. Progress goes to standard output as JSON lines. The same inputs,
-seed and number of threads give the same version.
+The dataset's calibration part, some of its training part and Plumbline's own held-out pairs are read by the champion's
+encoder; `retrain.refreshing` does the rest. Needs no torch. Progress goes to standard output as JSON lines. The same
+inputs, seed and number of threads give the same version.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 from types import ModuleType
 
@@ -48,10 +50,15 @@ _DECIDING = (tokenizers, onnx, onnxruntime, scipy, sklearn, np)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides the outcome besides the data. `max_windows`: of a conversation, from both its ends."""
+    """Everything that decides the outcome besides the data.
+
+    `max_windows`: of a conversation, from both its ends. `most_read`: training labels that the encoder reads, for the
+    heads to be fitted to; heads have few weights, and the encoder takes most of the time. The screen learns from all.
+    """
 
     seed: int = 7
     max_windows: int = 16
+    most_read: int = 100
     refit: Refit = Refit()
 
 
@@ -111,22 +118,41 @@ def refit_to(
     observer = Observer(bundle, max_windows=recipe.max_windows, threads=threads)
     ends = [first + part * (0.9 - first) for part in (0.3, 0.85, 1.0)]
     replay = observer.observe(unseen, cache=cache, share=within(say, first, ends[0], "reading replayed conversations"))
-    if held_out.saw_labels:  # what the encoder says of these is no evidence
-        train = observer.screened(labels.train)
-    else:
-        train = observer.observe(labels.train, share=within(say, ends[0], ends[1], "reading labels to learn from"))
+    # What an encoder says of labels that it was trained on is no evidence.
+    most = 0 if held_out.saw_labels else recipe.most_read
+    read, left = evenly([*labels.train], most, seed=recipe.seed)
+    train = observer.observe(read, share=within(say, ends[0], ends[1], "reading labels to learn from"))
+    words = observer.screened(left)
     rest = observer.observe(labels.calibration, share=within(say, ends[1], ends[2], "reading labels to calibrate on"))
-    if not len(train) + len(rest):
+    learnt = len(train) + len(words) + len(rest)
+    if not learnt:
         raise ValueError("no labelled conversation in which the agent says something")
-    say(0.9, f"fitting to {len(train) + len(rest)} labelled conversations and {len(replay)} replayed ones")
+    say(0.9, f"fitting to {learnt} labelled conversations and {len(replay)} replayed ones")
+    parts = [replay, train, words, rest]
+    sizes = [len(part) for part in parts]
     material = Material(
-        joined([replay, train, rest]),
-        deployed=np.repeat([False, True, True], [len(replay), len(train), len(rest)]),
-        for_heads=np.repeat([True, not held_out.saw_labels, True], [len(replay), len(train), len(rest)]),
+        joined(parts),
+        deployed=np.repeat([False, True, True, True], sizes),
+        for_heads=np.repeat([True, True, False, True], sizes),
     )
     with threadpool_limits(limits=1):  # many tiny problems: with threads these take ten times as long
         new = refreshed(material, bundle.manifest, recipe.refit)
     return new, _agreement(observer, bundle, new, [*labels.train, *labels.calibration][:_COMPARED])
+
+
+def evenly(
+    conversations: Sequence[LabelledConversation], most: int, *, seed: int
+) -> tuple[list[LabelledConversation], list[LabelledConversation]]:
+    """(up to `most`, the others), each in their order: as many of each combination of labels, all of rare ones."""
+    by_labels: defaultdict[bytes, list[int]] = defaultdict(list)
+    for place in np.random.default_rng(seed).permutation(len(conversations)).tolist():
+        by_labels[(conversations[place].labels > 0).tobytes()].append(place)
+    turns = zip_longest(*(by_labels[key] for key in sorted(by_labels)))
+    chosen = {*islice((place for turn in turns for place in turn if place is not None), most)}
+    return (
+        [each for place, each in enumerate(conversations) if place in chosen],
+        [each for place, each in enumerate(conversations) if place not in chosen],
+    )
 
 
 def _agreement(

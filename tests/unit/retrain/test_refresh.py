@@ -153,6 +153,21 @@ def test_a_behaviour_that_the_champion_misses_is_caught_and_nothing_is_forgotten
     assert child.thresholds == manifest.thresholds
 
 
+def test_the_encoder_reads_all_of_rare_labels_and_some_of_the_others() -> None:
+    from retrain.refresh import evenly
+
+    common = deployment(30, seed=1)
+    rare = labelled(loop_data.recorder_paused(4, seed=3), "sabotage")
+    read, left = evenly([*common[:40], *rare, *common[40:]], 24, seed=7)
+    assert [each for each in read if each in rare] == rare
+    assert [sum(each.misaligned for each in read), len(read)] == [14, 24]
+    assert len(left) == 40
+    assert {each.group for each in [*read, *left]} == {each.group for each in [*common, *rare]}
+    assert evenly(common, 24, seed=7) == evenly(common, 24, seed=7) != evenly(common, 24, seed=8)
+    assert evenly(common, 100, seed=7) == (common, [])
+    assert evenly(common, 0, seed=7) == ([], common)
+
+
 @pytest.mark.parametrize("made", ["champion", "dataset"])
 def test_what_is_not_there_or_not_whole_is_refused_and_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, made: str
