@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.demo.shipped import shipped_transcripts
+from tests.quick_bundle import write_quick_bundle
 from tests.servers import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
@@ -34,10 +35,10 @@ def test_the_demo_scores_everything_and_shows_the_words(tmp_path: Path) -> None:
 
 def test_the_demo_stays_up_with_metrics_and_ends_when_told(tmp_path: Path) -> None:
     log = tmp_path / "out"
+    quick = str(write_quick_bundle(tmp_path / "bundle"))
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PLUMBLINE_BUNDLE": quick}
     with log.open("wb") as out:
-        demo = subprocess.Popen(
-            command(tmp_path / "demo"), stdout=out, stderr=out, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-        )
+        demo = subprocess.Popen(command(tmp_path / "demo"), stdout=out, stderr=out, cwd=ROOT, env=environment)
     try:
         deadline = time.monotonic() + 250
         while "Ctrl-C stops it" not in log.read_text():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from detectors.bundle import ENCODER, SCREEN, Manifest, load_bundle, rethresholded, rewritten
+from detectors.bundle import ENCODER, SCREEN, Manifest, load_bundle
 from detectors.codec import event_from_line
 from detectors.loading import DEFAULT_BUNDLE, open_detector
 from detectors.taxonomy import LABELS, MISALIGNMENT
@@ -24,6 +24,7 @@ from retrain.evaluation import auroc
 from retrain.progress import JsonLines
 from retrain.sources import EPOCH, LabelledConversation
 from tests import loop_data
+from tests.quick_bundle import write_quick_bundle
 
 if TYPE_CHECKING:
     from retrain.candidate import Labels
@@ -109,10 +110,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if "SHIPPED" in os.environ:
         return DEFAULT_BUNDLE
-    bundle, folder = load_bundle(DEFAULT_BUNDLE), tmp_path_factory.mktemp("bundles")
-    rewritten(DEFAULT_BUNDLE, folder / "loud", files={ENCODER: bundle.files[SCREEN]})
-    rethresholded(folder / "loud", folder / "quick", dict.fromkeys(bundle.manifest.thresholds, 0.9))
-    return folder / "quick"
+    return write_quick_bundle(tmp_path_factory.mktemp("bundles") / "quick", threshold=0.9)
 
 
 @pytest.mark.long

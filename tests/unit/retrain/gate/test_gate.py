@@ -12,13 +12,14 @@ import pytest
 pytest.importorskip("pyarrow", reason="pyarrow is missing: install the extra 'retrain'")
 pytest.importorskip("scipy", reason="scipy is missing: install the extra 'retrain'")
 
-from detectors.bundle import ENCODER, SCREEN, Manifest, load_bundle, rethresholded, rewritten
+from detectors.bundle import ENCODER, Manifest, load_bundle, rethresholded, rewritten
 from detectors.calibration import LabelHeads
 from detectors.codec import encode_event
 from detectors.loading import DEFAULT_BUNDLE
 from retrain.corpus import Pair, conversations, read_pairs
 from retrain.gate.card import card
 from retrain.gate.report import GateReport
+from tests.quick_bundle import write_quick_bundle
 from tests.retraining_data import queued
 
 pytestmark = [pytest.mark.long, pytest.mark.retrain, pytest.mark.timeout(900)]
@@ -33,11 +34,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle that ships, with its screen for an encoder, which is quick, and thresholds at which it catches much of
     what it was trained on.
     """
-    bundle = load_bundle(DEFAULT_BUNDLE)
-    folder = tmp_path_factory.mktemp("bundles")
-    rewritten(DEFAULT_BUNDLE, folder / "quick", files={ENCODER: bundle.files[SCREEN]})
-    rethresholded(folder / "quick", folder / "champion", dict.fromkeys(bundle.manifest.thresholds, 0.5))
-    return folder / "champion"
+    return write_quick_bundle(tmp_path_factory.mktemp("bundles") / "champion", threshold=0.5)
 
 
 @pytest.fixture(scope="module")
