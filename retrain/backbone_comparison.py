@@ -277,7 +277,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("var/backbones.json"))
     parser.add_argument("--per-source", type=int, default=80)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", metavar="NAME", help="one network; what the output says of the others is kept")
+    parser.add_argument(
+        "--only", metavar="NAME", help="one network; the output keeps its rows of others, of the same settings"
+    )
     arguments = parser.parse_args()
     if arguments.list:
         print(*WHEELS)

@@ -120,7 +120,7 @@ def refit_to(
     replay = observer.observe(unseen, cache=cache, share=within(say, first, ends[0], "reading replayed conversations"))
     # What an encoder says of labels that it was trained on is no evidence.
     most = 0 if held_out.saw_labels else recipe.most_read
-    read, left = evenly([*labels.train], most, seed=recipe.seed)
+    read, left = evenly(labels.train, most, seed=recipe.seed)
     train = observer.observe(read, share=within(say, ends[0], ends[1], "reading labels to learn from"))
     words = observer.screened(left)
     rest = observer.observe(labels.calibration, share=within(say, ends[1], ends[2], "reading labels to calibrate on"))

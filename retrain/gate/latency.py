@@ -1,7 +1,7 @@
 """How long one conversation takes: both bundles take turns on the same ones, and the fastest time of each one counts.
 
-What else a machine does makes a run slower, never faster: the least of several is what a bundle itself takes, and a
-busy machine refuses nobody.
+What else a machine does makes a run slower, never faster: the least of several comes nearest to what a bundle itself
+takes.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Policy(Strict):
     """An expected calibration error that is always good enough."""
     calibration: Margin = Margin(floor=0.03, per_root=1.1)
     """Above it: by how much the error may grow. The bound of its difference lies 0.55 / sqrt(groups) off on the test
-    pairs (measured), and once more as much is what an equal candidate needs in order to pass 19 times of 20."""
+    pairs (tests/bench/gating.py), and once more as much is what an equal candidate needs to pass 19 times of 20."""
     fewest_to_calibrate: int = Field(default=40, ge=10)
     """Groups without which a calibration error is noise."""
     canaries_missed_with_champion: bool = True

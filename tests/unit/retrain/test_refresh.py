@@ -105,8 +105,8 @@ def ranking(folder: Path, some: Sequence[LabelledConversation]) -> dict[str, flo
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle that ships, with its screen for an encoder, and as sparing with flags as it is itself; with SHIPPED=1
-    as it is, which takes minutes.
+    """The bundle that ships, with its screen for an encoder, and with thresholds at which it flags little; with
+    SHIPPED=1 as it is, which takes minutes.
     """
     if "SHIPPED" in os.environ:
         return DEFAULT_BUNDLE

@@ -55,7 +55,7 @@ def test_false_alarms_are_refused(make_sheet: MakeSheet, make_opinions: MakeOpin
     assert refusals[0].high > refusals[0].margin
 
 
-def test_a_champion_that_never_flags_anything_sets_no_standard(
+def test_one_false_alarm_after_none_is_within_the_margin(
     make_sheet: MakeSheet, make_opinions: MakeOpinions, policy: Policy
 ) -> None:
     silent, speaks = make_opinions([0.1] * 60), make_opinions([0.9] * 30 + [0.6] + [0.1] * 29)

@@ -1,6 +1,7 @@
 """How often the gate lets which candidates through: simulated, over sheets as large and as lopsided as a real one.
 
-`python tests/unit/retrain/gate/test_rates.py` prints the rates that `retrain.gate.comparison` states; here are fewer.
+`PYTHONPATH=. python tests/unit/retrain/gate/test_rates.py` prints the rates that `retrain.gate.comparison` states; here
+are fewer.
 """
 
 from __future__ import annotations
