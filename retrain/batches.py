@@ -21,17 +21,19 @@ _SORTED_TOGETHER = 512
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`inputs` of the network [windows, ...]; `bags` [windows]; `labels` [bags, labels]; `weights` [bags]."""
+    """`inputs` of the network [windows, ...]; `bags` [windows]; `labels` and `expected` [bags, labels]; `weights`
+    [bags]."""
 
     inputs: dict[str, Tensor]
     bags: Tensor
     labels: Tensor
+    expected: Tensor
     weights: Tensor
     pairs: Tensor
 
     def loss(self, logits: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """A mean over the bags. `class_weights` [labels]: how much a positive counts; 1 where they are not given."""
-        each = noisy_or_loss(logits, self.bags, self.labels)
+        each = noisy_or_loss(logits + self.expected[self.bags], self.bags, self.labels)
         if class_weights is not None:
             each = each * (1 + self.labels * (class_weights - 1))
         loss = (each.sum(dim=1) * self.weights).sum()
@@ -42,7 +44,7 @@ class Batch:
     def to(self, device: str) -> Batch:
         """The same there."""
         moved = {name: tensor.to(device) for name, tensor in self.inputs.items()}
-        rest = (tensor.to(device) for tensor in (self.bags, self.labels, self.weights, self.pairs))
+        rest = (tensor.to(device) for tensor in (self.bags, self.labels, self.expected, self.weights, self.pairs))
         return Batch(moved, *rest)
 
 
@@ -58,6 +60,7 @@ def batch_of(units: Sequence[Unit], batcher: Batcher) -> Batch:
         inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
         bags=torch.from_numpy(np.repeat(np.arange(len(bags)), [len(bag.windows) for bag in bags])),
         labels=torch.from_numpy(np.stack([bag.labels for bag in bags])),
+        expected=torch.from_numpy(np.stack([bag.expected for bag in bags])),
         weights=torch.tensor([bag.weight for bag in bags], dtype=torch.float32),
         pairs=torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2),
     )

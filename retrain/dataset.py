@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from detectors.taxonomy import LABELS
 from detectors.transcript import Message, ReasoningPart, TranscriptEvent
 from detectors.windows import AGENT, Window, Windower
+from retrain.known_sources import expected_of_sources
 from retrain.sources import LabelledConversation, label_trust
 
 _FEWEST_HELD_OUT = 9
@@ -33,11 +34,15 @@ class CutConversation:
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """Windows that share a label: at least one of them shows it (multi-instance learning), or none does."""
+    """Windows that share a label: at least one of them shows it (multi-instance learning), or none does.
+
+    `expected` [LABELS]: log-odds of each label for who knows the bag's source alone; zeros where it is not told.
+    """
 
     windows: tuple[Window, ...]
     labels: NDArray[np.float32]
     weight: float
+    expected: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +169,15 @@ def training_units(
     per_bag: int,
     dropout: Dropout,
     rng: np.random.Generator,
+    sources_known: bool = False,
 ) -> list[Unit]:
-    """Bags of at most `per_bag` windows each. Where it is known which turns a label is about, of these alone."""
+    """Bags of at most `per_bag` windows each. Where it is known which turns a label is about, of these alone.
+
+    `sources_known`: bags tell what their sources let expect of them.
+    """
     weights = balanced_weights(conversations)
+    expected = expected_of_sources(conversations) if sources_known else {}
+    nothing = np.zeros(len(LABELS), dtype=np.float32)
     bags: list[tuple[LabelledConversation, Bag]] = []
     twins: dict[tuple[str, int], list[tuple[LabelledConversation, Bag]]] = {}
     shown_before: Counter[str] = Counter()  # a pair may come several times, and each time it is a pair of its own
@@ -177,7 +188,8 @@ def training_units(
         for item in cut([shown], windower):
             windows = about(item)
             drawn = sorted(rng.permutation(len(windows))[:per_bag].tolist())
-            bag = Bag(tuple(windows[index] for index in drawn), conversation.labels, weight)
+            of_source = expected.get(conversation.source, nothing)
+            bag = Bag(tuple(windows[index] for index in drawn), conversation.labels, weight, of_source)
             if conversation.contrasted:
                 twins.setdefault((conversation.group, occurrence), []).append((conversation, bag))
             else:

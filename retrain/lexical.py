@@ -17,6 +17,7 @@ from detectors.features import FEATURE_NAMES, StructuralFeatures
 from detectors.taxonomy import LABELS
 from retrain.dataset import CutConversation, about, balanced_weights
 from retrain.hashing import hashed_counts, rarity
+from retrain.intercepts import with_sources
 from retrain.model import Screen
 
 FEWEST: Final = 10
@@ -29,12 +30,24 @@ def mean_counts(conversations: Sequence[CutConversation], buckets: int) -> spars
     return sparse.csr_matrix(sparse.vstack(rows))
 
 
-def fit_screen(screen: Screen, conversations: Sequence[CutConversation], features: StructuralFeatures) -> None:
-    """Sets the weights of `screen`: one regression a label, against all other conversations."""
+def fit_screen(
+    screen: Screen,
+    conversations: Sequence[CutConversation],
+    features: StructuralFeatures,
+    *,
+    sources_known: bool = False,
+) -> None:
+    """Sets the weights of `screen`: one regression a label, against all other conversations.
+
+    `sources_known`: the regression has an intercept for each source, which the screen goes without.
+    """
     counts = mean_counts(conversations, screen.buckets)
     scale = rarity(counts)
     structure = np.stack([features(about(item)).mean(axis=0) for item in conversations])
     x = sparse.csr_matrix(sparse.hstack([counts @ sparse.diags(scale), sparse.csr_matrix(structure)]))
+    read = x.shape[1]
+    if sources_known:
+        x = with_sources(x, [item.conversation.source for item in conversations])
     truth = np.stack([item.conversation.labels for item in conversations]) > 0
     weights = np.asarray(balanced_weights([item.conversation for item in conversations]))
     table = np.zeros((screen.buckets, len(LABELS)))
@@ -46,6 +59,6 @@ def fit_screen(screen: Screen, conversations: Sequence[CutConversation], feature
         model = LogisticRegression(C=1.0, class_weight="balanced", solver="liblinear", random_state=0)
         model.fit(x, positive, sample_weight=weights)
         table[:, column] = model.coef_[0, : screen.buckets] * scale
-        structural[column] = model.coef_[0, screen.buckets :]
+        structural[column] = model.coef_[0, screen.buckets : read]
         bias[column] = model.intercept_[0]
     screen.set_weights(table, structural, bias)

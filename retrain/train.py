@@ -94,6 +94,8 @@ class Recipe:
     false_positive_budget: float = 0.01
     held_out_per_source: int = 120
     weights: Literal["int8", "float32"] = "int8"
+    sources_known: bool = False
+    """Whether both networks are told, while they learn, what each source lets expect (`retrain.known_sources`)."""
     held_back: float = 0.05
     """Of what the encoder would learn from, to say when to stop; nothing where the schedule has no patience."""
     encoder: Schedule = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
@@ -145,7 +147,7 @@ def train(
     #    several times, each time with other parts dropped: public sources would drown them.
     screen = Screen(buckets=recipe.buckets, features=len(FEATURE_NAMES), labels=len(LABELS))
     shown = list(cut(sample(to_fit, per_source=recipe.screen_per_source, rng=rng), windower))
-    fit_screen(screen, shown, features)
+    fit_screen(screen, shown, features, sources_known=recipe.sources_known)
     say(f"screen: {len(shown)} conversations")
     encoder = Encoder(bert(base), labels=len(LABELS))
     freeze(encoder, layers=recipe.frozen_layers)
@@ -158,6 +160,7 @@ def train(
         per_bag=recipe.encoder_sample.windows_per_bag,
         dropout=recipe.dropout,
         rng=rng,
+        sources_known=recipe.sources_known,
     )
     seen: dict[str, JsonValue] = {
         "screen": {
@@ -175,6 +178,7 @@ def train(
         per_bag=recipe.encoder_sample.windows_per_bag,
         dropout=Dropout(context=0.0, reasoning=0.0),
         rng=np.random.default_rng(recipe.seed),
+        sources_known=recipe.sources_known,
     )
     report = partial(say_of, "encoder")
     fit(encoder, units, batcher, recipe.encoder, rng=rng, report=report, held_back=watched, rank=rank)
@@ -265,6 +269,7 @@ def main() -> int:
     parser.add_argument("--judged", type=Path, action="append", default=[], help="labels of `plumbline judge --labels`")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--base", choices=["e5", "minilm"], default=Recipe().base, help="weights to start from")
+    parser.add_argument("--sources-known", action="store_true", help="learn within sources, not what tells them apart")
     parser.add_argument("--weights", choices=["int8", "float32"], default="int8", help="float32 for GPUs")
     parser.add_argument("--threads", type=int, default=2, help="part of what makes a run repeatable")
     parser.add_argument("--cache", type=Path, help="folder for what the new encoder says of replayed pairs")
@@ -309,7 +314,12 @@ def _train_as_told(arguments: argparse.Namespace, rank: Rank) -> None:
             say=JsonLines(sys.stdout) if rank.leads else silent,
         )
         return
-    recipe = Recipe(seed=arguments.seed, base=arguments.base, weights=arguments.weights)
+    recipe = Recipe(
+        seed=arguments.seed,
+        base=arguments.base,
+        weights=arguments.weights,
+        sources_known=arguments.sources_known,
+    )
     recipe = replace(recipe, name=arguments.name or recipe.name, encoder=_schedule(recipe.encoder, arguments))
     base_of = partial(load_base, recipe.base, pieces=recipe.vocabulary)
     train(recipe, arguments.data, read_pairs("train"), base_of, arguments.out, judged=arguments.judged, rank=rank)

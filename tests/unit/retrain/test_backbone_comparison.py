@@ -73,7 +73,26 @@ def test_a_network_that_knows_is_told_from_one_that_does_not(
     assert list(found["by_sources"]) == ["0", "2"]
     assert result["linear"]["dev"]["dev"] == 1.0
     assert "| knows | 1.0 |" in comparison.table(result)
+    assert "| knows, sources known | 1.0 |" in comparison.table(result)
     assert comparison.compare(sets, [], lambda line: None, known=result) == result  # nothing is measured twice
+
+
+def test_told_the_sources_a_probe_learns_what_tells_their_sides_apart(comparison: ModuleType) -> None:
+    """Column 0 recognises two sources of one label each; column 1 tells the sides of a third apart."""
+    rng, many = np.random.default_rng(1), 2000
+    both = np.arange(many) % 2 == 0
+    sources = np.repeat(["dark", "bright", "both", "elsewhere"], many).tolist()
+    truth = np.concatenate([np.ones(many, dtype=bool), np.zeros(many, dtype=bool), both, both])
+    states = rng.normal(size=(4 * many, 2)).astype(np.float32)
+    states[: 2 * many, 0] += np.where(truth[: 2 * many], 4, -4)
+    states[2 * many :, 1] += 2 * truth[2 * many :]
+    states[3 * many :, 0] *= 4  # elsewhere it tells nothing, loudly
+    known, unknown = range(3 * many), range(3 * many, 4 * many)
+    untold, told = (
+        comparison.auroc(comparison.probe(states, truth, names)(known)(unknown), both) for names in (None, sources)
+    )
+    assert untold < 0.7
+    assert told > untold + 0.1
 
 
 def test_what_was_left_out_had_no_part_in_training(comparison: ModuleType, sets: Any) -> None:

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.windows import Windower
-from retrain.dataset import Dropout, Unit, balanced_weights, cut, sample, split, summary, training_units
+from retrain.dataset import (
+    Dropout,
+    Unit,
+    balanced_weights,
+    cut,
+    sample,
+    split,
+    summary,
+    training_units,
+)
+from retrain.known_sources import MOST_EXPECTED, expected_of_sources
 from retrain.sources import LABEL_TRUST, LabelledConversation
 
 MakeLabelled = Callable[..., LabelledConversation]
@@ -175,6 +185,20 @@ def test_weights_even_out_length_within_a_source(make_labelled: MakeLabelled) ->
             for misaligned in (True, False)
         ]
         assert sides[0] == pytest.approx(sides[1])
+
+
+@given(misaligned=st.lists(st.booleans(), min_size=1, max_size=60))
+@settings(max_examples=30, deadline=None)
+def test_what_a_source_alone_tells_is_its_log_odds_within_limits(
+    make_labelled: MakeLabelled, misaligned: list[bool]
+) -> None:
+    mine = [make_labelled(f"c{n}", "x", source="mine", misaligned=each) for n, each in enumerate(misaligned)]
+    turned = [make_labelled(f"t{n}", "x", source="turned", misaligned=not each) for n, each in enumerate(misaligned)]
+    expected = expected_of_sources([*mine, *turned])
+    overall = [expected[source][LABELS.index(MISALIGNMENT)] for source in ("mine", "turned")]
+    assert overall[0] == pytest.approx(-overall[1], abs=1e-6)
+    assert np.sign(overall[0]) == np.sign(2 * sum(misaligned) - len(misaligned))
+    assert abs(overall[0]) <= MOST_EXPECTED  # a label that contradicts its source still teaches
 
 
 @pytest.mark.parametrize("chance", [0.0, 1.0])

@@ -183,6 +183,30 @@ def test_the_fitted_screen_is_the_regression_on_what_conversations_say_on_averag
     assert not screen.table.weight[:, LABELS.index("coercion")].any()
 
 
+def test_the_screen_makes_less_of_what_recognises_a_source(
+    make_labelled: Callable[..., LabelledConversation], tokenizer: TextTokenizer, windower: Windower
+) -> None:
+    from retrain.dataset import cut
+    from retrain.lexical import fit_screen
+    from retrain.model import Screen
+
+    features = StructuralFeatures(tokenizer)
+
+    def apart(*sources: str) -> float:
+        """By how much the words of one source weigh more than those of another with the other label."""
+        said = (("harbour", True), ("meadow", False))
+        conversations = [
+            make_labelled(f"{word} {n}", "go", word, source=source, misaligned=misaligned)
+            for n in range(30)
+            for (word, misaligned), source in zip(said, sources, strict=True)
+        ]
+        screen = Screen(buckets=2**12, features=len(FEATURE_NAMES), labels=len(LABELS))
+        fit_screen(screen, list(cut(conversations, windower)), features, sources_known=True)
+        return float(screen.table.weight[:, LABELS.index(MISALIGNMENT)].detach().abs().sum())
+
+    assert 0 < apart("dark", "bright") < apart("one", "one")
+
+
 def test_the_screen_knows_the_order_of_words(screen: Screen) -> None:
     there = batch(12)
     reverse = np.ascontiguousarray(there.input_ids[:, ::-1])

@@ -112,6 +112,32 @@ def test_a_bag_without_weight_teaches_nothing(separable: list[Unit], batcher: Ba
     np.testing.assert_allclose(logits(one, separable, batcher), logits(other, separable, batcher), atol=1e-5)
 
 
+def test_what_a_source_tells_by_itself_teaches_little(
+    make_labelled: Callable[..., LabelledConversation], windower: Windower, batcher: Batcher
+) -> None:
+    import torch
+
+    from retrain.batches import batch_of
+
+    def pulls(*sources: str) -> list[float]:
+        """By how much each of four bags pulls on its window, of sources of one label each or of both."""
+        conversations = [
+            make_labelled(f"{n}", f"task {n}", "I will do it", source=source, misaligned=n % 2 == 0)
+            for n, source in enumerate(sources * 12)
+        ]
+        rng = np.random.default_rng(1)
+        no_dropout = Dropout(context=0, reasoning=0)
+        units = training_units(conversations, windower, per_bag=1, dropout=no_dropout, rng=rng, sources_known=True)
+        values = torch.zeros(len(units), len(LABELS), requires_grad=True)
+        batch_of(units, batcher).loss(values).backward()
+        assert values.grad is not None
+        return [abs(each) for each in values.grad[:4, OVERALL].tolist()]
+
+    *of_one_label, of_both, _ = pulls("dark", "bright", "both", "both")
+    assert of_both == pytest.approx(pulls("one", "one", "one", "one")[0])
+    assert all(0 < each < of_both / 10 for each in of_one_label)
+
+
 def test_a_bag_is_positive_when_one_of_its_windows_is(retrain_extra: None) -> None:
     import torch
 
