@@ -35,6 +35,8 @@ CORPUS: Final = "corpus/test"
 
 PASS_SHARES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 _FEWEST_TO_SPLIT: Final = 8
+_FOREIGN: Final = "all but English"
+"""Of most languages there are too few conversations for a number of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def _splits(decision: Decision, scored: Scored, kept: Sequence[CutConversation])
                 }
         return parts
 
-    found["by_language"] = split_by([item.conversation.language for item in kept])
+    languages = [item.conversation.language for item in kept]
+    found["by_language"] = split_by(languages) | split_by([name if name == "en" else _FOREIGN for name in languages])
     edges = np.quantile(scored.windows, [1 / 3, 2 / 3])
     thirds = [("short", "middle", "long")[int(np.searchsorted(edges, count))] for count in scored.windows]
     found["by_length"] = split_by(thirds)
