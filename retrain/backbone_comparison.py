@@ -30,11 +30,11 @@ from detectors.taxonomy import NEVER_AN_ALERT
 from retrain.backbones import DEPTHS, WHEELS, Backbone, Matrix, backbones
 from retrain.baseline import LinearBaseline, agents_words
 from retrain.corpus import conversations, read_pairs
-from retrain.dataset import sample
+from retrain.dataset import sample_sources
 from retrain.evaluation import auroc
 from retrain.intercepts import with_sources
 from retrain.measurement import pairs_ranked_right
-from retrain.sources import LabelledConversation, read_source, source_files
+from retrain.sources import LabelledConversation, source_files
 
 CHUNK_CHARS: Final = 900
 CHUNKS: Final = 4
@@ -69,16 +69,11 @@ def read_sets(data: Path, *, per_source: int, seed: int) -> Sets:
     """At most `per_source` of each public source. `eval_only/` stays closed."""
     rng = np.random.default_rng(seed)
 
-    def read(folder: str) -> dict[str, list[LabelledConversation]]:
-        files = source_files(data / folder)
-        return {
-            path.name.split(".")[0]: sample(list(read_source(path)), per_source=per_source, rng=rng) for path in files
-        }
-
     def of_misalignment(part: str) -> list[LabelledConversation]:
         return list(conversations(pair for pair in read_pairs(part) if pair.category not in NEVER_AN_ALERT))
 
-    return Sets(of_misalignment("train"), of_misalignment("test"), read("train"), read("dev"))
+    sources, dev = (sample_sources(data / part, per_source=per_source, rng=rng) for part in ("train", "dev"))
+    return Sets(of_misalignment("train"), of_misalignment("test"), sources, dev)
 
 
 def chunks(conversation: LabelledConversation) -> list[str]:

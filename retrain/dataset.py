@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from detectors.taxonomy import LABELS
 from detectors.transcript import Message, ReasoningPart, TranscriptEvent
 from detectors.windows import AGENT, Window, Windower
 from retrain.known_sources import expected_of_sources
-from retrain.sources import LabelledConversation, label_trust
+from retrain.sources import LabelledConversation, label_trust, read_source, source_files
 
 _FEWEST_HELD_OUT = 9
 """Pairs of a category, where there are twice as many: fewer could not be calibrated on."""
@@ -124,6 +125,14 @@ def sample(
         for side, count in zip(sides, half, strict=True):
             chosen += [side[index] for index in rng.permutation(len(side))[:count]]
     return chosen
+
+
+def sample_sources(folder: Path, *, per_source: int, rng: np.random.Generator) -> dict[str, list[LabelledConversation]]:
+    """`sample` of each source whose file is in `folder`, by name."""
+    return {
+        path.name.split(".")[0]: sample(list(read_source(path)), per_source=per_source, rng=rng)
+        for path in source_files(folder)
+    }
 
 
 def cut(conversations: Iterable[LabelledConversation], windower: Windower) -> Iterator[CutConversation]:

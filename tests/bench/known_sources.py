@@ -26,29 +26,20 @@ from detectors.tokens import TextTokenizer
 from detectors.windows import Windower
 from retrain.base import load_base
 from retrain.corpus import conversations, read_pairs
-from retrain.dataset import CutConversation, Dropout, cut, sample, training_units
+from retrain.dataset import CutConversation, Dropout, cut, sample_sources, training_units
 from retrain.evaluation import auroc
 from retrain.export import export_encoder
 from retrain.measurement import pairs_ranked_right
 from retrain.model import Encoder, bert, freeze
 from retrain.optimisation import Schedule, fit
-from retrain.sources import LabelledConversation, read_source, source_files
+from retrain.sources import LabelledConversation
 
 LEFT_OUT = ("jbb_artifacts", "openagentsafety", "toolemu_bplaut")
 PAIRS = "corpus/test"
 _OVERALL = LABELS.index(MISALIGNMENT)
 _TRAIN_WINDOWS, _READ_WINDOWS = 2, 8
-_MEASURED = 80
+_MEASURED, _MEASURED_OF_DEV = 80, 120
 _SCHEDULE = Schedule(epochs=1, batch_size=16, learning_rate=6e-5, weight_decay=0.01)
-
-
-def read(data: Path, folder: str, *, per_source: int, seed: int) -> dict[str, list[LabelledConversation]]:
-    """Some conversations of each source, by source."""
-    rng = np.random.default_rng(seed)
-    return {
-        path.name.split(".")[0]: sample(list(read_source(path)), per_source=per_source, rng=rng)
-        for path in source_files(data / folder)
-    }
 
 
 def trained(
@@ -81,13 +72,15 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
     batcher = Batcher(StructuralFeatures(tokenizer), pad_id=tokenizer.pad_id, size=16)
     windower = Windower(tokenizer, max_tokens=256, overlap=32, max_windows=_READ_WINDOWS, context_chars=300)
     pairs = [item for item in conversations(read_pairs("test")) if item.language == "en"]
-    measured = {name: read(arguments.data, "train", per_source=_MEASURED, seed=0)[name] for name in LEFT_OUT}
-    measured |= {**read(arguments.data, "dev", per_source=120, seed=0), PAIRS: pairs}
+    left_out = sample_sources(arguments.data / "train", per_source=_MEASURED, rng=np.random.default_rng(0))
+    dev = sample_sources(arguments.data / "dev", per_source=_MEASURED_OF_DEV, rng=np.random.default_rng(0))
+    measured = {**{name: left_out[name] for name in LEFT_OUT}, **dev, PAIRS: pairs}
     held = {name: list(cut(some, windower)) for name, some in measured.items()}
     yield f"| seed | sources | {' | '.join(held)} | mean | pairs in order |"
     yield "|---" * (len(held) + 4) + "|"
     for seed in arguments.seeds:
-        public = read(arguments.data, "train", per_source=arguments.per_source, seed=seed)
+        drawing = np.random.default_rng(seed)
+        public = sample_sources(arguments.data / "train", per_source=arguments.per_source, rng=drawing)
         to_fit = [*conversations(read_pairs("train")), *(c for n, s in public.items() if n not in LEFT_OUT for c in s)]
         for known in (False, True):
             encoder = trained(to_fit, windower, batcher, seed=seed, sources_known=known)

@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 
 from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.windows import Windower
-from retrain.dataset import (
-    Dropout,
-    Unit,
-    balanced_weights,
-    cut,
-    sample,
-    split,
-    summary,
-    training_units,
-)
+from retrain.dataset import Dropout, Unit, balanced_weights, cut, sample, split, summary, training_units
 from retrain.known_sources import MOST_EXPECTED, expected_of_sources
 from retrain.sources import LABEL_TRUST, LabelledConversation
 
