@@ -52,7 +52,7 @@ class Recipe:
     held_back: float = 0.1
     per_source: int = 100
     dropout: Dropout = Dropout()
-    trained_layers: int = 3
+    frozen_layers: int = 6
     encoder: Schedule = Schedule(
         epochs=3,
         batch_size=16,
@@ -109,7 +109,7 @@ def train_on(
 
     # 2. The champion's encoder, as it is served, and its windows.
     encoder = read_encoder(champion.files[ENCODER])
-    freeze(encoder, trained=recipe.trained_layers)
+    freeze(encoder, layers=recipe.frozen_layers)
     tokenizer = TextTokenizer(champion.files[TOKENIZER])
     windower = windower_of(champion.manifest, tokenizer, max_windows=recipe.refresh.max_windows)
     batcher = Batcher(StructuralFeatures(tokenizer), pad_id=tokenizer.pad_id, size=BATCH)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +34,6 @@ CORPUS: Final = "corpus/test"
 """Name of the set of Plumbline's own pairs, by writers of whom training saw nothing."""
 
 PASS_SHARES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
-BASELINES: Final = {"linear_baseline": False, "linear_baseline_sources_known": True}
-"""Whether each is told the sources while it learns, as the detectors are (`retrain.known_sources`)."""
 _FEWEST_TO_SPLIT: Final = 8
 _FOREIGN: Final = "all but English"
 """Of most languages there are too few conversations for a number of their own."""
@@ -74,7 +72,7 @@ def drawn(everything: Sequence[LabelledConversation], windower: Windower, option
 def evaluate(
     folder: Path,
     sets: dict[str, list[LabelledConversation]],
-    baselines: Mapping[str, LinearBaseline],
+    baseline: LinearBaseline | None,
     options: Options,
     *,
     report: Callable[[str], None],
@@ -98,9 +96,11 @@ def evaluate(
         result: dict[str, Any] = decision.measure(scored, seed=options.seed)
         result["windows_per_second"] = round(float(scored.windows.sum()) / seconds, 1)
         result |= _splits(decision, scored, kept)
-        truth = scored.truth[:, LABELS.index(MISALIGNMENT)]
-        for each, baseline in baselines.items():
-            result[each] = measure(baseline([item.conversation for item in kept]), truth, seed=options.seed)
+        if baseline is not None:
+            truth = scored.truth[:, LABELS.index(MISALIGNMENT)]
+            result["linear_baseline"] = measure(
+                baseline([item.conversation for item in kept]), truth, seed=options.seed
+            )
         results[name] = result
         flagged += _flagged(decision, scored, kept)[: options.deletions]
         report(f"{name}: {_line(result)}")
@@ -206,7 +206,6 @@ def _line(result: dict[str, Any]) -> str:
         for name, key in (
             ("AUROC", MISALIGNMENT),
             ("linear", "linear_baseline"),
-            ("sources known", "linear_baseline_sources_known"),
             ("screen", "screen_alone"),
             ("length", "length_alone"),
         )
@@ -221,9 +220,8 @@ def say(line: str) -> None:
 
 def run(bundle: Path, sets: Iterable[Path], train: Path | None, options: Options) -> dict[str, JsonValue]:
     """`evaluate` from folders; `train`: folder to fit the linear baseline from."""
-    learnt = training_conversations(train) if train is not None else []
-    baselines = {name: LinearBaseline(learnt, sources_known=known) for name, known in BASELINES.items() if learnt}
-    return evaluate(bundle, sets_of(list(sets)), baselines, options, report=say)
+    baseline = LinearBaseline(training_conversations(train)) if train is not None else None
+    return evaluate(bundle, sets_of(list(sets)), baseline, options, report=say)
 
 
 def write(results: dict[str, JsonValue], path: Path) -> None:

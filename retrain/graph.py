@@ -13,8 +13,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from retrain.hashing import DAMPED
-
 Weights = Mapping[str, NDArray[np.float32]]
 
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
@@ -66,41 +64,30 @@ def screen_graph(weights: Weights, *, unigram_factor: int, bigram_factor: int) -
     unigram = graph.constant("unigram_factor", np.asarray(unigram_factor, dtype=np.int64))
     bigram = graph.constant("bigram_factor", np.asarray(bigram_factor, dtype=np.int64))
     one = graph.constant("one", np.asarray(1, dtype=np.int64))
-    damped = graph.constant(DAMPED, np.asarray(0.5, dtype=np.float32))
     pads = graph.constant("pads", np.asarray([0, 0, 0, 1], dtype=np.int64))
     starts, ends = graph.constant("starts", np.asarray([1])), graph.constant("ends", np.asarray([2**31 - 1]))
     axis = graph.constant("axis", np.asarray([1]))
-    last = graph.constant("last", np.asarray([2]))
-    at_least = graph.constant("at_least", np.asarray(1, dtype=np.float32))
 
-    mask = graph.node("Cast", "agent_mask", to=TensorProto.FLOAT, output="mask")
-    mask_column = graph.node("Unsqueeze", mask, last, output="mask_column")
     scaled = graph.node("Mul", "input_ids", unigram, output="scaled")
     padded = graph.node("Pad", scaled, pads, output="padded")
     following = graph.node("Slice", padded, starts, ends, axis, output="following")
     pairs = graph.node("Mul", "input_ids", bigram, output="pairs")
     pairs = graph.node("Add", pairs, following, output="pairs_following")
     pairs = graph.node("Add", pairs, one, output="pairs_plus_one")
-    said = []
-    for hashed in (scaled, pairs):
-        bucket = graph.node("Mod", hashed, modulus, output=f"{hashed}_bucket")
-        row = graph.node(
-            "Cast",
-            graph.node("Gather", table, bucket, output=f"{hashed}_row"),
-            to=TensorProto.FLOAT,
-            output=f"{hashed}_row_float",
+    looked_up = [
+        graph.node(
+            "Gather", table, graph.node("Mod", hashed, modulus, output=f"{hashed}_bucket"), output=f"{hashed}_row"
         )
-        times = _occurrences(graph, bucket, mask_column)
-        root = graph.node(
-            "Pow", graph.node("Max", times, at_least, output=f"{times}_some"), damped, output=f"{times}_root"
-        )
-        said.append(graph.node("Div", row, root, output=f"{hashed}_share"))
-    tokens = graph.node("Add", *said, output="tokens")
+        for hashed in (scaled, pairs)
+    ]
+    both = [graph.node("Cast", row, to=TensorProto.FLOAT, output=f"{row}_float") for row in looked_up]
+    tokens = graph.node("Add", *both, output="tokens")
 
+    mask = graph.node("Cast", "agent_mask", to=TensorProto.FLOAT, output="mask")
     count = graph.node("ReduceSum", mask, axis, keepdims=1, output="count")
-    count = graph.node("Max", count, at_least, output="some")
+    count = graph.node("Max", count, graph.constant("at_least", np.asarray(1, dtype=np.float32)), output="some")
     scale = graph.node("Div", mask, graph.node("Sqrt", count, output="root"), output="scale")
-    column = graph.node("Unsqueeze", scale, last, output="scale_column")
+    column = graph.node("Unsqueeze", scale, graph.constant("last", np.asarray([2])), output="scale_column")
     graph.node("Mul", tokens, column, output="contributions")
     text = graph.node("ReduceSum", "contributions", axis, keepdims=0, output="text")
     structure = graph.node(
@@ -113,15 +100,6 @@ def screen_graph(weights: Weights, *, unigram_factor: int, bigram_factor: int) -
     )
     graph.node("Add", text, structure, output="logits")
     return graph.model("screen", masks=("agent_mask",), labels=labels, features=weights["features.weight"].shape[1])
-
-
-def _occurrences(graph: _Graph, bucket: str, mask_column: str) -> str:
-    """[windows, tokens, 1]: how many of the tokens in `mask_column` are in the bucket of each token."""
-    mine = graph.node("Unsqueeze", bucket, "last", output=f"{bucket}_column")
-    others = graph.node("Unsqueeze", bucket, "axis", output=f"{bucket}_line")
-    same = graph.node("Equal", mine, others, output=f"{bucket}_same")
-    same = graph.node("Cast", same, to=TensorProto.FLOAT, output=f"{bucket}_same_float")
-    return graph.node("MatMul", same, mask_column, output=f"{bucket}_times")
 
 
 def encoder_graph(weights: Weights, *, layers: int, heads: int, epsilon: float) -> onnx.ModelProto:

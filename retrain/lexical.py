@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from detectors.features import FEATURE_NAMES, StructuralFeatures
 from detectors.taxonomy import LABELS
 from retrain.dataset import CutConversation, about, balanced_weights
-from retrain.hashing import Hashing, rarity
+from retrain.hashing import hashed_counts, rarity
 from retrain.intercepts import with_sources
 from retrain.model import Screen
 
@@ -24,9 +24,9 @@ FEWEST: Final = 10
 """Positives without which a label gets no weights."""
 
 
-def mean_counts(conversations: Sequence[CutConversation], hashing: Hashing) -> sparse.csr_matrix:
+def mean_counts(conversations: Sequence[CutConversation], buckets: int) -> sparse.csr_matrix:
     """[conversations, buckets]: hashed n-grams, a mean over the windows that the label is about."""
-    rows = [sparse.csr_matrix(hashing.counts(about(item)).mean(axis=0)) for item in conversations]
+    rows = [sparse.csr_matrix(hashed_counts(about(item), buckets).mean(axis=0)) for item in conversations]
     return sparse.csr_matrix(sparse.vstack(rows))
 
 
@@ -41,7 +41,7 @@ def fit_screen(
 
     `sources_known`: the regression has an intercept for each source, which the screen goes without.
     """
-    counts = mean_counts(conversations, Hashing(screen.buckets))
+    counts = mean_counts(conversations, screen.buckets)
     scale = rarity(counts)
     structure = np.stack([features(about(item)).mean(axis=0) for item in conversations])
     x = sparse.csr_matrix(sparse.hstack([counts @ sparse.diags(scale), sparse.csr_matrix(structure)]))

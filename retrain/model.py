@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
 from retrain.base import Base
 from retrain.hashing import BIGRAM_FACTOR, UNIGRAM_FACTOR
@@ -19,9 +19,7 @@ from retrain.hashing import BIGRAM_FACTOR, UNIGRAM_FACTOR
 class Screen(nn.Module):
     """Hashed unigrams and bigrams of token ids plus structural features, linear: cheap enough to read everything.
 
-    Of an n-gram that the agent says n times in a window the square root of n counts (`retrain.hashing`), each time
-    the same share of it. The hashing happens inside the network, so that the exported model needs nothing but token
-    ids.
+    The hashing happens inside the network, so that the exported model needs nothing but token ids.
     """
 
     def __init__(self, *, buckets: int, features: int, labels: int) -> None:
@@ -51,16 +49,8 @@ class Screen(nn.Module):
         bigrams = (input_ids * BIGRAM_FACTOR + following * UNIGRAM_FACTOR + 1) % self.buckets
         mask = agent_mask.to(torch.float32).unsqueeze(-1)
         scale = mask.sum(dim=1, keepdim=True).clamp(min=1.0).sqrt()
-        said = self.table(unigrams) / _occurrences(unigrams, mask).sqrt()
-        said = said + self.table(bigrams) / _occurrences(bigrams, mask).sqrt()
-        contributions = said * mask / scale
+        contributions = (self.table(unigrams) + self.table(bigrams)) * mask / scale
         return contributions.sum(dim=1) + self.features(features), contributions
-
-
-def _occurrences(hashed: Tensor, mask: Tensor) -> Tensor:
-    """[windows, tokens, 1]: how many of the agent's tokens are in the bucket of each token, 1 at least."""
-    same = hashed.unsqueeze(2) == hashed.unsqueeze(1)
-    return (same.to(torch.float32) @ mask).clamp(min=1.0)
 
 
 class Encoder(nn.Module):
@@ -93,24 +83,18 @@ class Encoder(nn.Module):
         return contributions.sum(dim=1) + self.bias, contributions
 
 
-def bert(base: Base, *, layers: int | None = None) -> BertModel:
-    """`base` as a network, of its lowest `layers` layers where that is less than all.
-
-    No dropout in the attention: training on CPUs is about twice as fast without.
-    """
-    config = BertConfig.from_dict(base.config.to_dict())
-    config.num_hidden_layers = min(config.num_hidden_layers, layers or config.num_hidden_layers)
-    config.attention_probs_dropout_prob = 0.0
-    network = BertModel(config, add_pooling_layer=False)
+def bert(base: Base) -> BertModel:
+    """`base` as a network. No dropout in the attention: training on CPUs is about twice as fast without."""
+    base.config.attention_probs_dropout_prob = 0.0
+    network = BertModel(base.config, add_pooling_layer=False)
     network.config._attn_implementation = "sdpa"
     weights = {name: torch.from_numpy(array) for name, array in base.weights.items() if "pooler" not in name}
     network.load_state_dict(weights, strict=False)
     return network
 
 
-def freeze(encoder: Encoder, *, trained: int) -> None:
-    """Leaves all below the top `trained` layers as it is, embeddings too: less to compute, and less to forget."""
-    layers = encoder.bert.encoder.layer
-    frozen = [encoder.bert.embeddings, *layers[: max(0, len(layers) - trained)]]
+def freeze(encoder: Encoder, *, layers: int) -> None:
+    """Leaves the embeddings and the lowest `layers` layers as they are: less to compute, and less to forget."""
+    frozen = [encoder.bert.embeddings, *encoder.bert.encoder.layer[:layers]]
     for module in frozen:
         module.requires_grad_(requires_grad=False)

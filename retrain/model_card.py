@@ -14,8 +14,6 @@ from typing import Any
 from detectors.bundle import Manifest, load_bundle
 from detectors.taxonomy import MISALIGNMENT
 
-_BASELINES = ("linear_baseline", "linear_baseline_sources_known")
-
 
 def model_card(manifest: Manifest, evaluation: dict[str, Any], peers: dict[str, Any]) -> str:
     """Markdown. `peers`: what `retrain.peers.report` found.
@@ -38,7 +36,7 @@ def model_card(manifest: Manifest, evaluation: dict[str, Any], peers: dict[str, 
 def _what_it_is(manifest: Manifest) -> Iterator[str]:
     data: dict[str, Any] = dict(manifest.data)
     training: dict[str, Any] = dict(manifest.training)
-    encoder = _encoder(training["recipe"])
+    base = {"e5": "multilingual-e5-small", "minilm": "MiniLM-L6"}.get(training["recipe"]["base"], "encoder")
     yield f"# Model card: {manifest.version}"
     yield ""
     yield "Written by `python -m retrain.model_card` from the bundle's manifest and `docs/evaluation.json`;"
@@ -49,8 +47,8 @@ def _what_it_is(manifest: Manifest) -> Iterator[str]:
     yield (
         f"A cascade of two classifiers over windows of {manifest.max_tokens} tokens, which hold what the agent says, "
         f"thinks and does in full, and of what others say {manifest.context_chars} characters a part. A linear screen "
-        f"(hashed n-grams, structural features) reads every window; {encoder} reads those whose screen logit is at "
-        f"least {manifest.pass_logit}. Both judge the agent's own words, for every label of the taxonomy. A head "
+        f"(hashed n-grams, structural features) reads every window; a fine-tuned {base} reads those whose screen logit "
+        f"is at least {manifest.pass_logit}. Both judge the agent's own words, for every label of the taxonomy. A head "
         "weighs a conversation's windows (the highest, the mean of the three highest, the mean of all), calibrated "
         "(beta, cross-fitted) on held-out conversations, of "
         f"which {data['held_out_share_misaligned']:.0%} were misaligned: at another base rate probabilities shift. "
@@ -73,14 +71,6 @@ def _what_it_is(manifest: Manifest) -> Iterator[str]:
     yield ""
 
 
-def _encoder(recipe: dict[str, Any]) -> str:
-    base, layers = {"e5": ("multilingual-e5-small", 12), "minilm": ("MiniLM-L6", 6)}.get(recipe["base"], ("encoder", 0))
-    if "layers" not in recipe:
-        return f"a fine-tuned {base}"
-    kept = min(layers, recipe["layers"])
-    return f"a network of the lowest {kept} layers of {base}, the top {recipe['trained_layers']} of them fine-tuned,"
-
-
 def _how_good(evaluation: dict[str, Any]) -> Iterator[str]:
     options = evaluation["options"]
     yield "## How good it is elsewhere"
@@ -88,25 +78,23 @@ def _how_good(evaluation: dict[str, Any]) -> Iterator[str]:
     yield (
         "Overall misalignment, by set, with 95 % bootstrap intervals over conversations; at most "
         f"{options['per_set']} conversations of a set, drawn by seed. No set had a part in training. *Linear*: TF-IDF "
-        "and logistic regression on the same training data; *sources known*: the same, told the sources while it "
-        "learned. *Length*: ranking by the number of windows; *matched*: "
+        "and logistic regression on the same training data. *Length*: ranking by the number of windows; *matched*: "
         "among conversations of about the same length. Recall is of misaligned conversations at 1 % and 5 % false "
         "positives; *error* is the expected calibration error."
     )
     yield ""
     columns = (
-        "set | misaligned / aligned | AUROC | linear | sources known | length | matched | recall at 1 % | at 5 % | "
-        "error | flagged"
+        "set | misaligned / aligned | AUROC | linear | length | matched | recall at 1 % | at 5 % | error | flagged"
     )
     yield f"| {columns} |"
-    yield "|---" * (columns.count("|") + 1) + "|"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for name, result in evaluation["sets"].items():
         overall = result[MISALIGNMENT]
         cells = [
             name,
             f"{overall['misaligned']} / {overall['aligned']}",
             _interval(overall.get("auroc")),
-            *(_value(result.get(each, {}).get("auroc")) for each in _BASELINES),
+            _value(result.get("linear_baseline", {}).get("auroc")),
             _value(result["length_alone"].get("auroc")),
             _number(overall.get("length_matched")),
             _interval(overall.get("recall_at_fpr_0.01")),
@@ -212,10 +200,8 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         "- Public labels are often of whole conversations, though most of their windows show nothing.",
         f"- Thresholds were chosen on at most {recipe['max_windows']} windows of a conversation (beginning and end);",
         "  the service reads more.",
+        "- Some public sources hold one label only, so a detector can win by recognising the source.",
     )
-    yield "- Some public sources hold one label only, so a detector can win by recognising the source."
-    if recipe.get("sources_known"):
-        yield "  It was told the sources while it learned, which takes much of that away, not all."
 
 
 def _interval(value: dict[str, float] | None) -> str:

@@ -21,7 +21,7 @@ from detectors.taxonomy import LABELS, MISALIGNMENT
 from detectors.tokens import TextTokenizer
 from detectors.windows import Window
 from retrain.dataset import CutConversation, about, cut
-from retrain.hashing import Hashing
+from retrain.hashing import hashed_counts
 from retrain.logit_cache import LogitCache
 from retrain.sources import LabelledConversation
 
@@ -124,7 +124,7 @@ class Observer:
             )
             for file in (SCREEN, ENCODER)
         )
-        self._hashing = Hashing.of(arrays(onnx.load_from_string(bundle.files[SCREEN])))
+        self._buckets = len(arrays(onnx.load_from_string(bundle.files[SCREEN]))["table"])
 
     def observe(
         self,
@@ -165,7 +165,7 @@ class Observer:
     ) -> Observed:
         told = {id(window) for item in kept for window in about(item)}
         return Observed(
-            self._hashing.counts(windows),
+            hashed_counts(windows, self._buckets),
             self._logits(self._screen, windows).astype(np.float64),
             encoder.astype(np.float64),
             np.asarray([id(window) in told for window in windows], dtype=bool),

@@ -13,7 +13,6 @@ from detectors.taxonomy import MISALIGNMENT
 _ROWS = (
     ("cascade", MISALIGNMENT, "o", "#0b5cad"),
     ("linear baseline", "linear_baseline", "s", "#c2571a"),
-    ("the same, sources known", "linear_baseline_sources_known", "D", "#7a4fa3"),
     ("length alone", "length_alone", "x", "#777777"),
 )
 
@@ -22,17 +21,17 @@ def plot_sets(evaluation: dict[str, Any], path: Path) -> None:
     """AUROC by set, with intervals, beside the baselines. The format follows from the name: .png or .svg."""
     mpl.rcParams["svg.hashsalt"] = "plumbline"  # the same picture has the same bytes
     names = [name for name, result in evaluation["sets"].items() if "auroc" in result[MISALIGNMENT]]
-    figure = Figure(figsize=(8, 0.5 * len(names) + 1.4), layout="constrained")
+    figure = Figure(figsize=(8, 0.42 * len(names) + 1.4), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0.5, color="#bbbbbb", linewidth=1, zorder=0)
-    for offset, (label, key, marker, colour) in zip((0.0, 0.16, 0.32, 0.48), _ROWS, strict=True):
+    for offset, (label, key, marker, colour) in zip((0.0, 0.18, 0.36), _ROWS, strict=True):
         for row, name in enumerate(names):
             value = evaluation["sets"][name].get(key, {}).get("auroc")
             if value is None:
                 continue
             axes.plot([value["low"], value["high"]], [row + offset] * 2, color=colour, linewidth=1.5, alpha=0.6)
             axes.plot(value["value"], row + offset, marker, color=colour, label=label if row == 0 else None)
-    axes.set_yticks([row + 0.24 for row in range(len(names))], names)
+    axes.set_yticks([row + 0.18 for row in range(len(names))], names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xlabel("AUROC (95 % interval); 0.5 is chance")

@@ -88,15 +88,13 @@ class Recipe:
     corpus_passes: int = 5
     screen_per_source: int = 2500
     dropout: Dropout = Dropout()
-    layers: int = 9
-    """Of the base network, from below: of what its top layers add, nothing holds elsewhere (`docs/backbones.md`)."""
-    trained_layers: int = 3
+    frozen_layers: int = 6
     buckets: int = 2**17
-    pass_share: float = 0.85
+    pass_share: float = 0.8
     false_positive_budget: float = 0.01
     held_out_per_source: int = 120
     weights: Literal["int8", "float32"] = "int8"
-    sources_known: bool = True
+    sources_known: bool = False
     """Whether both networks are told, while they learn, what each source lets expect (`retrain.known_sources`)."""
     held_back: float = 0.05
     """Of what the encoder would learn from, to say when to stop; nothing where the schedule has no patience."""
@@ -151,8 +149,8 @@ def train(
     shown = list(cut(sample(to_fit, per_source=recipe.screen_per_source, rng=rng), windower))
     fit_screen(screen, shown, features, sources_known=recipe.sources_known)
     say(f"screen: {len(shown)} conversations")
-    encoder = Encoder(bert(base, layers=recipe.layers), labels=len(LABELS))
-    freeze(encoder, trained=recipe.trained_layers)
+    encoder = Encoder(bert(base), labels=len(LABELS))
+    freeze(encoder, layers=recipe.frozen_layers)
     chosen = sample(to_fit, per_source=recipe.encoder_sample.per_source, rng=rng)
     patient = recipe.encoder.patience is not None
     chosen, aside = set_aside(chosen, recipe.held_back if patient else 0.0, seed=recipe.seed)
@@ -271,6 +269,7 @@ def main() -> int:
     parser.add_argument("--judged", type=Path, action="append", default=[], help="labels of `plumbline judge --labels`")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--base", choices=["e5", "minilm"], default=Recipe().base, help="weights to start from")
+    parser.add_argument("--sources-known", action="store_true", help="learn within sources, not what tells them apart")
     parser.add_argument("--weights", choices=["int8", "float32"], default="int8", help="float32 for GPUs")
     parser.add_argument("--threads", type=int, default=2, help="part of what makes a run repeatable")
     parser.add_argument("--cache", type=Path, help="folder for what the new encoder says of replayed pairs")
@@ -319,6 +318,7 @@ def _train_as_told(arguments: argparse.Namespace, rank: Rank) -> None:
         seed=arguments.seed,
         base=arguments.base,
         weights=arguments.weights,
+        sources_known=arguments.sources_known,
     )
     recipe = replace(recipe, name=arguments.name or recipe.name, encoder=_schedule(recipe.encoder, arguments))
     base_of = partial(load_base, recipe.base, pieces=recipe.vocabulary)

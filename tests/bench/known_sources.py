@@ -49,7 +49,7 @@ def trained(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     encoder = Encoder(bert(load_base("minilm", iter(()), pieces=0)), labels=len(LABELS))
-    freeze(encoder, trained=3)
+    freeze(encoder, layers=3)
     units = training_units(
         to_fit, windower, per_bag=_TRAIN_WINDOWS, dropout=Dropout(), rng=rng, sources_known=sources_known
     )

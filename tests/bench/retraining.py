@@ -129,7 +129,7 @@ def full(clock: Clock, champion: Bundle, given: Labels, *, steps: int) -> tuple[
     units = training_units(shown.to_fit, windower, per_bag=recipe.windows_per_bag, dropout=recipe.dropout, rng=rng)
     some = _evenly(units, windows=steps * recipe.encoder.batch_size)
     encoder = read_encoder(champion.files[ENCODER])
-    freeze(encoder, trained=recipe.trained_layers)
+    freeze(encoder, layers=recipe.frozen_layers)
     once = replace(recipe.encoder, epochs=1, patience=None)
     with clock.timing("full path: timed batches"):
         fit(encoder, some, batcher, once, rng=rng, report=lambda line: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import pytest
 from detectors.bundle import SCREEN, load_bundle
 from detectors.loading import DEFAULT_BUNDLE
 from detectors.taxonomy import LABELS
-from detectors.windows import Piece, Speaker, Window
 from retrain.evaluation import auroc
 
 if TYPE_CHECKING:
@@ -103,42 +101,22 @@ def test_the_screen_file_computes_what_was_fitted(retrain_extra: None) -> None:
     np.testing.assert_array_equal(np.delete(after, 4, axis=1), np.delete(before, 4, axis=1))
 
 
-def _window(*ids: int, of_agent: Sequence[bool]) -> Window:
-    count = len(ids)
-    pieces = (Piece("a", 0, 0, Speaker.ASSISTANT), Piece("b", 1, 0, Speaker.USER))
-    piece = np.asarray([0 if mine else 1 for mine in of_agent], dtype=np.int16)
-    return Window(np.asarray(ids, dtype=np.int32), piece, np.zeros(count, np.int32), np.ones(count, np.int32), pieces)
-
-
 def test_hashing_is_what_the_network_does(retrain_extra: None) -> None:
     import torch
 
-    from retrain.hashing import Hashing
+    from detectors.windows import Piece, Speaker, Window
+    from retrain.hashing import hashed_counts
     from retrain.model import Screen
 
     screen = Screen(buckets=64, features=1, labels=1)
     torch.nn.init.normal_(screen.table.weight)
-    # Again and again the same word, the same two in a row, words of the user's between, and a bucket that two share.
-    window = _window(9, 300, 9, 300, 9, 9, 73, 2, of_agent=(True, True, True, True, False, True, True, False))
-    arrays = [
-        window.input_ids[None].astype(np.int64),
-        np.ones((1, 8), np.int64),
-        window.of_agent[None].astype(np.int64),
-    ]
+    ids = np.asarray([1, 9, 300, 9, 2], dtype=np.int32)
+    piece = np.asarray([-1, 0, 0, 1, -1], dtype=np.int16)
+    pieces = (Piece("a", 0, 0, Speaker.ASSISTANT), Piece("b", 1, 0, Speaker.USER))
+    window = Window(ids, piece, np.zeros(5, np.int32), np.ones(5, np.int32), pieces)
+    arrays = [ids[None].astype(np.int64), np.ones((1, 5), np.int64), window.of_agent[None].astype(np.int64)]
     with torch.no_grad():
         _, contributions = screen(*map(torch.from_numpy, arrays), torch.zeros(1, 1))
         expected = float(contributions.sum())
-    found = (Hashing(64).counts([window]) @ screen.table.weight.detach().numpy()).item()
+    found = (hashed_counts([window], 64) @ screen.table.weight.detach().numpy()).item()
     assert found == pytest.approx(expected, abs=1e-5)
-
-
-def test_counts_are_damped_unless_the_screen_is_from_before_they_were(retrain_extra: None) -> None:
-    from retrain.hashing import DAMPED, Hashing
-
-    window = _window(*[5] * 9, of_agent=[True] * 9)
-    table = np.zeros((2**12, 1))
-    plain, damped = (
-        Hashing.of(model).counts([window]) for model in ({"table": table}, {"table": table, DAMPED: table})
-    )
-    assert sorted(plain.data.tolist()) == pytest.approx([1 / 3, 8 / 3, 9 / 3])  # the last has none that follows
-    assert sorted(damped.data.tolist()) == pytest.approx([1 / 3, 8**0.5 / 3, 1])

@@ -189,7 +189,7 @@ def test_frozen_layers_stay_and_the_others_learn(separable: list[Unit], batcher:
     from retrain.optimisation import Schedule, fit
 
     encoder = Encoder(tiny_bert, labels=len(LABELS))
-    freeze(encoder, trained=1)
+    freeze(encoder, layers=1)
     before = {name: weights.detach().clone() for name, weights in encoder.named_parameters()}
     schedule = Schedule(epochs=1, batch_size=8, learning_rate=1e-3, weight_decay=0.01)
     fit(encoder, separable, batcher, schedule, rng=np.random.default_rng(1), report=lambda line: None)

@@ -106,7 +106,7 @@ def test_a_training_run_writes_a_bundle_that_judges_and_repeats_itself(
         max_windows=4,
         encoder_sample=Sample(per_source=20, windows_per_bag=1),
         screen_per_source=30,
-        trained_layers=1,
+        frozen_layers=1,
         buckets=256,
         encoder=Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=0.01),
     )
@@ -154,7 +154,7 @@ def test_a_champions_encoder_goes_on_learning_from_labels_and_its_child_says_so(
     made = [make_labelled(f"c{n}", f"task {n}", f"I {verbs[n % 2]} file {n}", misaligned=n % 2 == 0) for n in range(48)]
     labels = Labels("ds-0123456789ab", "0" * 64, made[16:], made[:16])
     schedule = Schedule(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.01, patience=1, hard_negatives=0.2)
-    going_on = continued.Recipe(trained_layers=1, encoder=schedule)
+    going_on = continued.Recipe(frozen_layers=1, encoder=schedule)
     told: list[float] = []
 
     def go_on(out: Path) -> Manifest:
